@@ -1,0 +1,1 @@
+//! Integration tests of whole processes; see the `*.rs` files under `suite/`.
