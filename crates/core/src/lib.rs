@@ -1,1 +1,38 @@
-//! To be written.
+//! The rules of a hit/no-hit hub, without I/O.
+//!
+//! This crate decides; it does not listen, store or send. It holds the [`covenant`] (who may ask what
+//! about whom), turns a question into a [`Permit`] or a [`Refusal`], looks a permitted question up in the
+//! [`Register`] and says what goes into the audit log. It knows no runtime, no network and no disk: what
+//! it needs of those are the traits [`Store`] and [`Clock`].
+//!
+//! The order of a query is kept by types, so that a question that was not authorised or not logged
+//! cannot be answered:
+//!
+//! ```text
+//! Query ──authorise──▶ Permit ──look_up──▶ Finding ──seal──▶ drafts for the log + Unreleased
+//!                        └─ or Refusal ──────────────seal──▶        │
+//!                                      audit log ── Receipts ──▶ release ──▶ Released (the only answer)
+//! ```
+//!
+//! Left to others: cryptography of pseudonyms (`hitmachine-pseudonym`), the log's bytes
+//! (`hitmachine-audit`), the wire (`hitmachine-proto`), engines (`hitmachine-store`).
+
+pub mod clock;
+pub mod covenant;
+pub mod ids;
+pub mod query;
+pub mod record;
+pub mod registry;
+pub mod store;
+
+pub use clock::{Clock, Day, SystemClock};
+pub use covenant::{Covenant, CovenantError, CovenantVersion, Partner, Purpose};
+pub use ids::{
+    CaseReference, Oin, PartnerId, PurposeCode, RequestId, RoleCode, SubjectClass, TextError, TraceContext,
+    UserId,
+};
+pub use query::{
+    Finding, PartnerStatus, Permit, Query, Refusal, RefusedQuery, Released, Subject, Unreleased, User,
+};
+pub use registry::{Batch, Change, Register, Registration, RegistryError, Tally};
+pub use store::{PartnerState, Store, StoreError, StoredBatch};

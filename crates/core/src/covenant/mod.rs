@@ -1,0 +1,209 @@
+//! The covenant (convenant): who may ask what about whom, as data.
+//!
+//! One TOML file, versioned by the SHA-256 of its bytes. Unknown fields are refused, every name that is
+//! referred to must exist, and what it does not grant is not allowed: an empty list grants nothing.
+//! [`Covenant::parse`] is the only way to one, so a `Covenant` that exists has been checked.
+
+mod file;
+
+use std::fmt;
+
+use hitmachine_pseudonym::{DeploymentId, DeploymentKind};
+use jiff::civil::Date;
+
+use crate::clock::Day;
+use crate::ids::{Oin, PartnerId, PurposeCode, RoleCode, SubjectClass};
+
+pub use file::CovenantError;
+
+/// SHA-256 of the covenant file's bytes; part of every query and every log entry.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct CovenantVersion(pub [u8; 32]);
+
+impl fmt::Display for CovenantVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex::encode(self.0))
+    }
+}
+
+impl fmt::Debug for CovenantVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "CovenantVersion({}…)", hex::encode(&self.0[..4]))
+    }
+}
+
+/// The agreement between the partners.
+#[derive(Clone, Debug)]
+pub struct Covenant {
+    version: CovenantVersion,
+    id: String,
+    title: String,
+    number: u32,
+    valid_from: Date,
+    valid_until: Date,
+    deployment: Deployment,
+    partners: Vec<Partner>,
+    purposes: Vec<Purpose>,
+}
+
+/// Which installation a covenant is for; part of every pseudonym, so that numbers of a test can never match
+/// numbers of production.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deployment {
+    /// 16 public random bytes.
+    pub id: DeploymentId,
+    /// Production, test or demo.
+    pub kind: DeploymentKind,
+}
+
+/// How a partner answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answers {
+    /// It registers pseudonyms at the broker, which answers from its index.
+    Index,
+    /// Its node answers each question itself and the broker keeps nothing.
+    Live,
+}
+
+/// An organisation that signed the covenant (convenantpartner, instantie).
+#[derive(Clone, Debug)]
+pub struct Partner {
+    /// Short name.
+    pub id: PartnerId,
+    /// Name as people know it.
+    pub name: String,
+    /// Identity in its certificate, `subject.serialNumber`.
+    pub oin: Oin,
+    /// Life domain or chain, such as `gemeente`, `zorg` or `strafrecht`.
+    pub domain: String,
+    /// How to reach it after a hit: desk, telephone, e-mail.
+    pub contact: String,
+    /// From an index at the broker, or live.
+    pub answers: Answers,
+    /// Which classes it may register and is asked about; empty for one that only asks.
+    pub registers: Vec<SubjectClass>,
+    /// How many days a registration answers after the sync that sent it.
+    pub registration_days: u32,
+    /// After how many hours without a completed sync its index is not asked any more.
+    pub stale_after_hours: u32,
+    /// SHA-256 of the public keys (SPKI) its certificate may have; empty allows every certificate of the
+    /// trusted authority with its OIN.
+    pub key_pins: Vec<[u8; 32]>,
+}
+
+impl Partner {
+    /// Whether the covenant lets it register persons of this class.
+    pub fn registers(&self, class: SubjectClass) -> bool {
+        self.registers.contains(&class)
+    }
+
+    /// Whether a certificate with this public key may speak for it.
+    pub fn accepts_key(&self, public_key_sha256: &[u8; 32]) -> bool {
+        self.key_pins.is_empty() || self.key_pins.contains(public_key_sha256)
+    }
+
+    /// The last day on which a registration made on `today` may still answer.
+    pub fn latest_valid_until(&self, today: Day) -> Day {
+        today.plus(self.registration_days)
+    }
+}
+
+/// Why one may ask: doel en grondslag (AVG art. 5 and 6).
+#[derive(Clone, Debug)]
+pub struct Purpose {
+    /// Short name.
+    pub code: PurposeCode,
+    /// Name as people know it.
+    pub title: String,
+    /// Lawful basis in words.
+    pub legal_basis: String,
+    /// URI of the processing activity in the public register.
+    pub processing_activity: String,
+    /// Partners that may ask.
+    pub askers: Vec<PartnerId>,
+    /// Roles that may ask.
+    pub roles: Vec<RoleCode>,
+    /// Partners that are consulted, in the order in which answers list them.
+    pub consults: Vec<PartnerId>,
+    /// How long log entries under it are kept, in months.
+    pub log_retention_months: u16,
+    /// The most persons in one query (household cap), 1 to 64.
+    pub max_subjects: usize,
+}
+
+impl Covenant {
+    /// Reads and checks a covenant file.
+    ///
+    /// # Errors
+    /// [`CovenantError`] names line and field of the first thing that is wrong.
+    pub fn parse(bytes: &[u8]) -> Result<Self, CovenantError> {
+        file::parse(bytes)
+    }
+
+    /// SHA-256 of the file.
+    pub fn version(&self) -> CovenantVersion {
+        self.version
+    }
+
+    /// Short name of the covenant.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Its title.
+    pub fn title(&self) -> &str {
+        &self.title
+    }
+
+    /// Its number in the row of versions that people count.
+    pub fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// First and last day on which it is in force.
+    pub fn validity(&self) -> (Date, Date) {
+        (self.valid_from, self.valid_until)
+    }
+
+    /// Which installation it is for.
+    pub fn deployment(&self) -> Deployment {
+        self.deployment
+    }
+
+    /// All partners, in the order of the file.
+    pub fn partners(&self) -> &[Partner] {
+        &self.partners
+    }
+
+    /// All purposes, in the order of the file.
+    pub fn purposes(&self) -> &[Purpose] {
+        &self.purposes
+    }
+
+    /// The partner with this short name.
+    pub fn partner(&self, id: &PartnerId) -> Option<&Partner> {
+        self.partners.iter().find(|partner| partner.id == *id)
+    }
+
+    /// The partner with this OIN.
+    pub fn partner_by_oin(&self, oin: &Oin) -> Option<&Partner> {
+        self.partners.iter().find(|partner| partner.oin == *oin)
+    }
+
+    /// The purpose with this short name.
+    pub fn purpose(&self, code: &PurposeCode) -> Option<&Purpose> {
+        self.purposes.iter().find(|purpose| purpose.code == *code)
+    }
+
+    /// Whether it is in force on `day`.
+    pub fn in_force(&self, day: Day) -> bool {
+        Day::from_date(self.valid_from) <= day && day <= Day::from_date(self.valid_until)
+    }
+}
+
+impl Purpose {
+    /// The partners that are consulted when `asker` asks: all that the purpose names, but the asker itself.
+    pub fn consulted_by<'a>(&'a self, asker: &'a PartnerId) -> impl Iterator<Item = &'a PartnerId> {
+        self.consults.iter().filter(move |id| *id != asker)
+    }
+}
