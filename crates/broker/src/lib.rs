@@ -1,1 +1,16 @@
-//! To be written.
+//! The hub: takes registrations, answers questions, and logs each before its answer leaves.
+//!
+//! It never sees a name or a BSN: no crate in its dependency tree can even parse one. The rules are in
+//! `hitmachine-core`, the log in `hitmachine-audit`; here they meet the network ([`services`]), the disk and
+//! the clock ([`Hub`]).
+
+pub mod config;
+mod hub;
+mod metrics;
+mod peer;
+mod services;
+mod start;
+
+pub use config::BrokerConfig;
+pub use hub::Hub;
+pub use start::{Running, StartError, check, move_store_aside, run};

@@ -1,0 +1,126 @@
+//! The broker's configuration file.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use hitmachine_service::config::{ConfigError, load, resolve};
+use hitmachine_service::metrics::MetricsConfig;
+use hitmachine_service::server::ServerLimits;
+use hitmachine_service::telemetry::LogConfig;
+use hitmachine_service::tls::TlsIdentity;
+use serde::Deserialize;
+
+/// Prefix of environment variables that override single settings.
+pub const ENV_PREFIX: &str = "HITMACHINE_BROKER_";
+
+/// `broker.toml`. Paths are relative to the folder it is in.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BrokerConfig {
+    /// Address and port for the partners' nodes.
+    pub listen: SocketAddr,
+    /// The covenant file.
+    pub covenant: PathBuf,
+    /// Where registrations and the audit log are kept.
+    pub data_dir: PathBuf,
+    /// Certificate, key and the authority that nodes' certificates must come from.
+    pub tls: TlsSection,
+    /// The key epoch in use.
+    pub epoch: EpochSection,
+    /// The audit log.
+    pub audit: AuditSection,
+    /// Bounds on connections, streams and time.
+    #[serde(default)]
+    pub limits: ServerLimits,
+    /// Address of the metrics page; none if absent.
+    pub metrics: Option<MetricsConfig>,
+    /// What is logged, and how.
+    #[serde(default)]
+    pub log: LogConfig,
+}
+
+/// `[tls]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TlsSection {
+    /// PEM certificate chain of this broker.
+    pub certificate: PathBuf,
+    /// Its private key, readable by the owner only.
+    pub key: PathBuf,
+    /// PEM certificates of the authority that issues the nodes' certificates.
+    pub authority: PathBuf,
+}
+
+/// `[epoch]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EpochSection {
+    /// Number, from 1.
+    pub number: u32,
+    /// Pseudonym scheme, such as `hmac-sha256`.
+    pub scheme: String,
+    /// Key check value of the nodes' key, 16 hexadecimal digits.
+    pub key_check_value: String,
+    /// Key file of the pepper; better on another volume than `data_dir`.
+    pub pepper: PathBuf,
+}
+
+/// `[audit]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AuditSection {
+    /// Name of the log, `<domain>/<broker id>/audit/<epoch>`.
+    pub origin: String,
+    /// Key file that signs checkpoints.
+    pub signing_key: PathBuf,
+    /// Key file that wraps the period keys.
+    pub wrapping_key: PathBuf,
+    /// Where the period keys are kept; better on another disk than `data_dir`, with a backup of its own.
+    pub keys_dir: PathBuf,
+    /// Size of one segment file, in MiB.
+    #[serde(default = "default_segment_mib")]
+    pub segment_mib: u64,
+}
+
+fn default_segment_mib() -> u64 {
+    64
+}
+
+impl BrokerConfig {
+    /// Reads the file and resolves its paths.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names line and field.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let mut config: Self = load(path, ENV_PREFIX)?;
+        for each in [
+            &mut config.covenant,
+            &mut config.data_dir,
+            &mut config.tls.certificate,
+            &mut config.tls.key,
+            &mut config.tls.authority,
+            &mut config.epoch.pepper,
+            &mut config.audit.signing_key,
+            &mut config.audit.wrapping_key,
+            &mut config.audit.keys_dir,
+        ] {
+            *each = resolve(path, &*each);
+        }
+        Ok(config)
+    }
+
+    /// Certificate and key as the TLS code wants them.
+    pub fn identity(&self) -> TlsIdentity {
+        TlsIdentity { certificate: self.tls.certificate.clone(), key: self.tls.key.clone() }
+    }
+
+    /// Where registrations are kept.
+    pub fn registry_dir(&self) -> PathBuf {
+        self.data_dir.join("registry")
+    }
+
+    /// Where the audit log is kept.
+    pub fn audit_dir(&self) -> PathBuf {
+        self.data_dir.join("audit")
+    }
+}

@@ -1,0 +1,381 @@
+//! What the broker does with a question and with a batch, between network and disk.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Instant;
+
+use hitmachine_audit::{CommitHandle, Draft, Receipt, SubmitError};
+use hitmachine_core::query::{Asker, Refusal, RefusedQuery, Unreleased};
+use hitmachine_core::registry::{Begun, Change, Completed, Register, RegistryError, Tally};
+use hitmachine_core::{Clock, Covenant, Day, PartnerId, Query, Store, StoreError};
+use hitmachine_proto::{MAX_KNOWN_SIZES, answer, query, receipt, v1};
+use hitmachine_pseudonym::{KeyCheckValue, KeyEpoch, Scheme};
+use jiff::Timestamp;
+use sha2::{Digest, Sha256};
+use tokio::sync::{OwnedMutexGuard, oneshot};
+
+use crate::metrics::{Metrics, OutcomeLabel};
+
+/// How far the clock may fall behind a time already logged, in milliseconds, before nothing is answered.
+const CLOCK_TOLERANCE_MS: i64 = 5 * 60 * 1000;
+
+/// The present key epoch, as all parties know it.
+#[derive(Clone, Debug)]
+pub(crate) struct Epoch {
+    /// Its number.
+    pub(crate) number: KeyEpoch,
+    /// How tokens are made.
+    pub(crate) scheme: Scheme,
+    /// Tells whether a node has the right key.
+    pub(crate) key_check_value: KeyCheckValue,
+}
+
+/// Why a question got no answer at all, logged or not. It may be asked again.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AskError {
+    /// More questions wait for the log than it can take.
+    #[error("too many questions at this moment; try again")]
+    Busy,
+    /// The log has stopped; without it nothing is answered.
+    #[error("the audit log does not take entries; nothing is answered")]
+    LogStopped,
+}
+
+/// Why a sync is refused.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub(crate) enum SyncError {
+    /// The covenant does not let this organisation register.
+    #[error("{0}")]
+    NotAllowed(Refusal),
+    /// It registers nobody, or answers live.
+    #[error("the covenant does not let this organisation register persons at the hub")]
+    RegistersNobody,
+    /// Another sync of the same organisation is under way.
+    #[error("another synchronisation of this organisation is under way")]
+    UnderWay,
+    /// The node has another key: its pseudonyms would silently never match.
+    #[error("the node's pseudonym key is not the one of this key epoch (key check value differs)")]
+    WrongKey,
+    /// Another epoch.
+    #[error("the node uses another key epoch than the hub")]
+    WrongEpoch,
+    /// A production node at a test hub, or the reverse.
+    #[error("the node belongs to another deployment than the hub")]
+    WrongDeployment,
+    /// The rules refuse a batch.
+    #[error(transparent)]
+    Refused(#[from] RegistryError),
+    /// The store failed; nothing more is accepted until the hub is started again.
+    #[error("the hub cannot store registrations")]
+    Storage(#[source] Option<StoreError>),
+}
+
+impl SyncError {
+    /// Stable code for machines.
+    pub(crate) fn code(&self) -> &'static str {
+        match self {
+            Self::NotAllowed(refusal) => refusal.code(),
+            Self::RegistersNobody => "registers_nobody",
+            Self::UnderWay => "sync_under_way",
+            Self::WrongKey => "wrong_key",
+            Self::WrongEpoch => "wrong_epoch",
+            Self::WrongDeployment => "wrong_deployment",
+            Self::Refused(error) => error.code(),
+            Self::Storage(_) => "storage",
+        }
+    }
+}
+
+/// The broker's state: covenant, register, log.
+pub struct Hub {
+    covenant: Arc<Covenant>,
+    covenant_bytes: Vec<u8>,
+    epoch: Epoch,
+    origin: String,
+    register: RwLock<Register>,
+    store: Arc<dyn Store>,
+    storage_failed: AtomicBool,
+    log: CommitHandle,
+    clock: Arc<dyn Clock>,
+    latest_ms: AtomicI64,
+    syncs: Mutex<HashMap<PartnerId, Arc<tokio::sync::Mutex<()>>>>,
+    metrics: Metrics,
+}
+
+/// What a [`Hub`] is made of.
+pub(crate) struct Parts {
+    pub(crate) covenant: Covenant,
+    pub(crate) covenant_bytes: Vec<u8>,
+    pub(crate) epoch: Epoch,
+    pub(crate) origin: String,
+    pub(crate) register: Register,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) log: CommitHandle,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) last_logged: Option<Timestamp>,
+    pub(crate) metrics: Metrics,
+}
+
+impl Hub {
+    pub(crate) fn new(parts: Parts) -> Self {
+        let hub = Self {
+            covenant: Arc::new(parts.covenant),
+            covenant_bytes: parts.covenant_bytes,
+            epoch: parts.epoch,
+            origin: parts.origin,
+            register: RwLock::new(parts.register),
+            store: parts.store,
+            storage_failed: AtomicBool::new(false),
+            log: parts.log,
+            clock: parts.clock,
+            latest_ms: AtomicI64::new(parts.last_logged.map_or(i64::MIN, Timestamp::as_millisecond)),
+            syncs: Mutex::new(HashMap::new()),
+            metrics: parts.metrics,
+        };
+        hub.metrics.persons.set(i64::try_from(hub.register().persons()).unwrap_or(i64::MAX));
+        hub
+    }
+
+    /// The covenant in force.
+    pub(crate) fn covenant(&self) -> &Arc<Covenant> {
+        &self.covenant
+    }
+
+    fn register(&self) -> RwLockReadGuard<'_, Register> {
+        // A panic under the lock cannot leave the table half changed in a way that matters: readers only read.
+        self.register.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn register_mut(&self) -> RwLockWriteGuard<'_, Register> {
+        self.register.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What every partner may know.
+    pub(crate) fn public_parameters(&self) -> v1::FetchResponse {
+        v1::FetchResponse {
+            covenant: self.covenant_bytes.clone(),
+            key_epoch: self.epoch.number.get(),
+            scheme: self.epoch.scheme.to_string(),
+            key_check_value: self.epoch.key_check_value.as_bytes().to_vec(),
+            log_origin: self.origin.clone(),
+        }
+    }
+
+    /// The present time, and whether the clock can be trusted: it may not lie before what was logged.
+    fn now(&self) -> (Timestamp, bool) {
+        let now = self.clock.now();
+        let ms = now.as_millisecond();
+        let latest = self.latest_ms.fetch_max(ms, Ordering::Relaxed);
+        (now, ms >= latest.saturating_sub(CLOCK_TOLERANCE_MS))
+    }
+
+    /// Answers one question: authorise, look up, log, and only then release.
+    ///
+    /// # Errors
+    /// [`AskError`] if the log cannot take the entries; a refusal by the covenant is an answer.
+    pub async fn ask(&self, asker: &Asker, request: v1::AskRequest) -> Result<v1::AskResponse, AskError> {
+        let begun = Instant::now();
+        let (now, clock_is_sound) = self.now();
+        let digest: [u8; 32] = Sha256::digest(&request.query).into();
+        let parsed = if request.known_sizes.len() > MAX_KNOWN_SIZES {
+            Err(query::MalformedQuery { request: None, field: "known_sizes" })
+        } else {
+            query::parse(&request.query, digest)
+        };
+        let (outcome, drafts, unreleased) = match parsed {
+            Ok(query) => self.decide(asker, query, now, clock_is_sound),
+            Err(query::MalformedQuery { request, field }) => {
+                let refused = RefusedQuery::malformed(&self.covenant, asker, field, request, digest);
+                Self::refuse(asker, refused, now)
+            }
+        };
+        let persons = drafts.len() as u64;
+        let known = request.known_sizes.into_iter().take(MAX_KNOWN_SIZES).collect();
+        let receipts = self.commit(drafts, known).await?;
+        let released = unreleased.release(receipts).map_err(|error| {
+            tracing::error!(%error, "the log's receipts do not fit the answers");
+            AskError::LogStopped
+        })?;
+        self.metrics.lookups.get_or_create(&OutcomeLabel { outcome }).inc_by(persons);
+        self.metrics.answer_seconds.observe(begun.elapsed().as_secs_f64());
+        Ok(receipt::response(released))
+    }
+
+    fn decide(
+        &self,
+        asker: &Asker,
+        query: Query,
+        now: Timestamp,
+        clock_is_sound: bool,
+    ) -> (&'static str, Vec<Draft>, Unreleased) {
+        if !clock_is_sound {
+            let refused = RefusedQuery::other(&self.covenant, asker, Refusal::ClockBehind, query);
+            return Self::refuse(asker, refused, now);
+        }
+        match self.covenant.authorise(asker, query, self.epoch.number, Day::of(now)) {
+            Ok(permit) => {
+                let finding = permit.look_up(&self.register(), now);
+                let (drafts, unreleased) = finding.seal(now, answer::encode);
+                ("answered", drafts, unreleased)
+            }
+            Err(refused) => Self::refuse(asker, *refused, now),
+        }
+    }
+
+    fn refuse(asker: &Asker, refused: RefusedQuery, now: Timestamp) -> (&'static str, Vec<Draft>, Unreleased) {
+        tracing::warn!(oin = %asker.oin, code = refused.refusal().code(), "question refused");
+        let (drafts, unreleased) = refused.seal(now, answer::encode);
+        ("refused", drafts, unreleased)
+    }
+
+    async fn commit(&self, drafts: Vec<Draft>, known_sizes: Vec<u64>) -> Result<Vec<Receipt>, AskError> {
+        let (done, waiting) = oneshot::channel();
+        let submitted = self.log.submit(drafts, known_sizes, move |result| {
+            // The asker may have gone; its question is logged all the same.
+            let _ = done.send(result);
+        });
+        submitted.map_err(log_error)?;
+        let committed = waiting.await.map_err(|_| AskError::LogStopped)?.map_err(log_error)?;
+        let size = self.log.head().head.size;
+        self.metrics.log_size.set(i64::try_from(size).unwrap_or(i64::MAX));
+        Ok(committed.receipts)
+    }
+
+    /// Starts a sync of the partner that `asker` is; the guard keeps others of the same partner out.
+    ///
+    /// # Errors
+    /// [`SyncError`].
+    pub(crate) async fn begin_sync(
+        self: &Arc<Self>,
+        asker: &Asker,
+        begin: &v1::SyncBegin,
+    ) -> Result<(PartnerId, OwnedMutexGuard<()>, Begun), SyncError> {
+        let partner = self.covenant.identify(asker).map_err(SyncError::NotAllowed)?;
+        let (now, clock_is_sound) = self.now();
+        if !clock_is_sound {
+            return Err(SyncError::NotAllowed(Refusal::ClockBehind));
+        }
+        if !self.covenant.in_force(Day::of(now)) {
+            return Err(SyncError::NotAllowed(Refusal::CovenantNotInForce));
+        }
+        if partner.registers.is_empty() || partner.answers == hitmachine_core::covenant::Answers::Live {
+            return Err(SyncError::RegistersNobody);
+        }
+        if begin.deployment != self.covenant.deployment().id.as_bytes() {
+            return Err(SyncError::WrongDeployment);
+        }
+        if begin.key_epoch != self.epoch.number.get() {
+            return Err(SyncError::WrongEpoch);
+        }
+        let theirs = KeyCheckValue::try_from(begin.key_check_value.as_slice()).ok();
+        if theirs.as_ref() != Some(&self.epoch.key_check_value) {
+            tracing::warn!(partner = %partner.id, "key check value differs; sync refused");
+            return Err(SyncError::WrongKey);
+        }
+        let lock = {
+            let mut syncs = self.syncs.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(syncs.entry(partner.id.clone()).or_default())
+        };
+        let guard = lock.try_lock_owned().map_err(|_| SyncError::UnderWay)?;
+        let (id, full) = (partner.id.clone(), begin.full);
+        let begun = self
+            .storage(move |hub| {
+                let begun = hub.register_mut().begin(&id, full)?;
+                hub.store.set_state(&id, begun.state).map_err(|error| SyncError::Storage(Some(error)))?;
+                if let Some(abandoned) = begun.abandoned {
+                    hub.store.drop_generation(&id, abandoned).map_err(|error| SyncError::Storage(Some(error)))?;
+                }
+                Ok(begun)
+            })
+            .await?;
+        Ok((partner.id.clone(), guard, begun))
+    }
+
+    /// Makes batches durable and then visible; the last sequence that is durable now.
+    ///
+    /// # Errors
+    /// [`SyncError`]; nothing of the batches is acknowledged.
+    pub(crate) async fn take_batches(
+        self: &Arc<Self>,
+        partner: PartnerId,
+        generation: u32,
+        batches: Vec<(u64, Vec<Change>)>,
+    ) -> Result<u64, SyncError> {
+        let count = batches.len() as u64;
+        let acknowledged = self
+            .storage(move |hub| {
+                let partner = hub.covenant.partner(&partner).ok_or(SyncError::RegistersNobody)?;
+                let prepared = hub.register().prepare(partner, generation, batches, hub.clock.today())?;
+                hub.store.append(&prepared.stored).map_err(|error| SyncError::Storage(Some(error)))?;
+                for batch in &prepared.batches {
+                    // One batch at a time, so that questions need not wait for all of them.
+                    hub.register_mut().apply(batch);
+                }
+                Ok(prepared.acknowledges)
+            })
+            .await?;
+        self.metrics.batches.inc_by(count);
+        Ok(acknowledged)
+    }
+
+    /// Ends a sync: whether both sides agree, and our count.
+    ///
+    /// # Errors
+    /// [`SyncError`].
+    pub(crate) async fn end_sync(
+        self: &Arc<Self>,
+        partner: PartnerId,
+        generation: u32,
+        tally: Tally,
+    ) -> Result<v1::SyncEnded, SyncError> {
+        let ended = self
+            .storage(move |hub| {
+                let completed = hub.register().complete(&partner, generation, tally, hub.clock.now())?;
+                if let Completed::Agreed { state, replaced } = completed {
+                    hub.store.set_state(&partner, state).map_err(|error| SyncError::Storage(Some(error)))?;
+                    hub.register_mut().switch(&partner, state);
+                    if let Some(replaced) = replaced {
+                        let dropped = hub.store.drop_generation(&partner, replaced);
+                        dropped.map_err(|error| SyncError::Storage(Some(error)))?;
+                    }
+                }
+                let agreed = completed != Completed::Differs;
+                let count = hub.register().count(&partner, generation);
+                tracing::info!(%partner, generation, count, agreed, "sync ended");
+                Ok(v1::SyncEnded { agreed, count })
+            })
+            .await?;
+        self.metrics.persons.set(i64::try_from(self.register().persons()).unwrap_or(i64::MAX));
+        Ok(ended)
+    }
+
+    /// Runs `work` on a thread that may block. After the store failed once, memory and disk may differ, so
+    /// nothing more is accepted; questions go on being answered from what was acknowledged.
+    async fn storage<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Self) -> Result<T, SyncError> + Send + 'static,
+    ) -> Result<T, SyncError> {
+        if self.storage_failed.load(Ordering::Acquire) {
+            return Err(SyncError::Storage(None));
+        }
+        let hub = Arc::clone(self);
+        let result = tokio::task::spawn_blocking(move || work(&hub)).await;
+        let result = result.unwrap_or_else(|_panic| Err(SyncError::Storage(None)));
+        if let Err(SyncError::Storage(cause)) = &result {
+            self.storage_failed.store(true, Ordering::Release);
+            let cause = cause.as_ref().map(|error| error as &dyn std::error::Error);
+            tracing::error!(error = cause, "storing registrations failed; no sync is accepted until a restart");
+        }
+        result
+    }
+}
+
+fn log_error(error: SubmitError) -> AskError {
+    match error {
+        SubmitError::Full => AskError::Busy,
+        _ => AskError::LogStopped,
+    }
+}

@@ -1,0 +1,51 @@
+//! What the broker counts. No label can hold anything about a person: labels are enumerations.
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::Registry;
+
+/// How a question ended.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct OutcomeLabel {
+    pub(crate) outcome: &'static str,
+}
+
+/// The broker's metrics.
+#[derive(Clone)]
+pub(crate) struct Metrics {
+    /// Persons asked about, by `answered` or `refused`.
+    pub(crate) lookups: Family<OutcomeLabel, Counter>,
+    /// Seconds from request to released answer.
+    pub(crate) answer_seconds: Histogram,
+    /// Sync batches that were acknowledged.
+    pub(crate) batches: Counter,
+    /// Persons in the index.
+    pub(crate) persons: Gauge,
+    /// Entries in the audit log.
+    pub(crate) log_size: Gauge,
+}
+
+impl Metrics {
+    pub(crate) fn new(registry: &mut Registry) -> Self {
+        let metrics = Self {
+            lookups: Family::default(),
+            answer_seconds: Histogram::new(exponential_buckets(0.000_2, 2.0, 16)),
+            batches: Counter::default(),
+            persons: Gauge::default(),
+            log_size: Gauge::default(),
+        };
+        registry.register("hitmachine_lookups", "Persons asked about", metrics.lookups.clone());
+        registry.register(
+            "hitmachine_answer_seconds",
+            "Time from question to released answer",
+            metrics.answer_seconds.clone(),
+        );
+        registry.register("hitmachine_sync_batches", "Sync batches acknowledged", metrics.batches.clone());
+        registry.register("hitmachine_persons", "Persons in the index", metrics.persons.clone());
+        registry.register("hitmachine_log_entries", "Entries in the audit log", metrics.log_size.clone());
+        metrics
+    }
+}
