@@ -1,1 +1,26 @@
-//! To be written.
+//! The partner's agent: keeps its organisation's register in step at the hub, and asks.
+//!
+//! It is the only place where a person number exists. What leaves it are tokens; what it shows has been proven to be
+//! in the hub's log first.
+//!
+//! - [`source`] reads the organisation's own files; [`sync`] sends the difference; [`state`] remembers, encrypted.
+//! - [`ask`] asks one question and verifies the answer; [`screen`] asks about a list of households.
+//! - [`control`] lets the command line speak to a node that is running ([`serve`]).
+
+pub mod ask;
+pub mod config;
+pub mod control;
+pub mod language;
+mod link;
+mod node;
+mod register;
+pub mod screen;
+pub mod serve;
+pub mod source;
+pub mod state;
+pub mod sync;
+pub mod view;
+
+pub use config::NodeConfig;
+pub use link::{Link, LinkError, Own};
+pub use node::{Node, OpenError};

@@ -1,0 +1,403 @@
+//! The command line of a node.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command-line program")]
+
+use std::error::Error;
+use std::io::{IsTerminal, Read};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{Args, Parser, Subcommand};
+use hitmachine_identifier::Admission;
+use hitmachine_node::control::{Ask, AskPerson, ClassWord, Client, Failure, NumberKind, Reply, Request};
+use hitmachine_node::language::Language;
+use hitmachine_node::screen::{Frame, screen};
+use hitmachine_node::source::households::{self, HouseholdSource};
+use hitmachine_node::source::{Delimiter, Encoding};
+use hitmachine_node::sync::{Progress, SyncOptions, SyncReport};
+use hitmachine_node::view::{IssueView, table};
+use hitmachine_node::{Node, NodeConfig};
+use hitmachine_service::{exit, shutdown, telemetry};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use zeroize::Zeroizing;
+
+/// The agent of one organisation: keeps its register in step at the hub, and asks at which organisations a person is
+/// known. Person numbers never leave it.
+///
+/// Exit codes: 0 ok, 1 refused or not found, 2 wrong use, 3 could not reach the hub, 4 integrity failure.
+#[derive(Parser)]
+#[command(version, name = "hitmachine-node")]
+pub(crate) struct Arguments {
+    /// Configuration file.
+    #[arg(long, global = true, env = "HITMACHINE_NODE_CONFIG", default_value = "/etc/hitmachine/node.toml")]
+    config: PathBuf,
+    /// Language of texts for people; otherwise as configured.
+    #[arg(long, global = true, value_enum)]
+    lang: Option<Language>,
+    /// Print JSON for machines instead of tables for people.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Keep in step with the hub until SIGTERM or Ctrl-C: on a schedule and when a source file changes.
+    Serve,
+    /// Synchronise the sources with the hub now.
+    Sync {
+        /// Send everything again, also what has not changed.
+        #[arg(long)]
+        full: bool,
+        /// The source is meant to have lost many persons.
+        #[arg(long)]
+        confirm_shrink: bool,
+    },
+    /// Ask about one person. The BSN is asked for, or read from standard input; it is never an argument.
+    Query(QueryArguments),
+    /// Ask about every household of a CSV list.
+    Screen(ScreenArguments),
+    /// Show how this node is, and whether it can reach the hub.
+    Status,
+}
+
+#[derive(Args)]
+struct Asking {
+    /// Purpose, by its short name in the covenant.
+    #[arg(long)]
+    purpose: String,
+    /// Reference of the case for which you ask. Never a BSN.
+    #[arg(long)]
+    case: String,
+    /// Who asks; the name of the account if absent.
+    #[arg(long, env = "HITMACHINE_USER")]
+    user: Option<String>,
+    /// In which role, by its short name in the covenant.
+    #[arg(long, env = "HITMACHINE_ROLE")]
+    role: String,
+    /// On whose behalf, if somebody else's.
+    #[arg(long)]
+    responsible: Option<String>,
+}
+
+#[derive(Args)]
+struct QueryArguments {
+    #[command(flatten)]
+    asking: Asking,
+    /// Birth date (YYYY-MM-DD), from which minor or adult follows. It does not leave this machine.
+    #[arg(long, required_unless_present = "class", conflicts_with = "class")]
+    birth_date: Option<Date>,
+    /// Minor or adult, if the birth date is not known.
+    #[arg(long, value_parser = ["minor", "adult"])]
+    class: Option<String>,
+    /// The number is an SKN, not a BSN.
+    #[arg(long)]
+    skn: bool,
+}
+
+#[derive(Args)]
+struct ScreenArguments {
+    #[command(flatten)]
+    asking: Asking,
+    /// The list: one row per person.
+    file: PathBuf,
+    /// Column with the household.
+    #[arg(long, default_value = "huishouden")]
+    household_column: String,
+    /// Column with the BSN.
+    #[arg(long, default_value = "bsn")]
+    bsn_column: String,
+    /// The BSN column is numeric: leading zeros are missing.
+    #[arg(long)]
+    numeric: bool,
+    /// Column with the birth date.
+    #[arg(long, default_value = "geboortedatum")]
+    birth_date_column: String,
+    /// Column with your own label of a person, shown in the result.
+    #[arg(long, default_value = "kenmerk")]
+    label_column: String,
+    /// The character between fields.
+    #[arg(long, default_value = ";")]
+    delimiter: char,
+    /// utf-8 or windows-1252.
+    #[arg(long, default_value = "utf-8", value_parser = ["utf-8", "windows-1252"])]
+    encoding: String,
+    /// Show at most so many persons in the table.
+    #[arg(long)]
+    rows: Option<usize>,
+}
+
+pub(crate) fn run(arguments: Arguments) -> ExitCode {
+    let config = match NodeConfig::load(&arguments.config) {
+        Ok(config) => config,
+        Err(error) => return fail(&error, exit::USAGE),
+    };
+    let serving = matches!(arguments.command, Command::Serve);
+    // Commands speak to a person: only what is wrong, unless asked otherwise.
+    let filter = if serving { config.log.filter.clone() } else { std::env::var("RUST_LOG").unwrap_or("error".into()) };
+    if let Err(error) = telemetry::init_logging(config.log.format, &filter) {
+        return fail(&error, exit::USAGE);
+    }
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&error, exit::REFUSED),
+    };
+    let shell = Shell { language: arguments.lang.unwrap_or_else(|| config.language()), json: arguments.json };
+    let code = runtime.block_on(async {
+        match arguments.command {
+            Command::Serve => serve(config).await,
+            Command::Sync { full, confirm_shrink } => {
+                shell.sync(config, SyncOptions { full, confirm_shrink }).await
+            }
+            Command::Query(query) => shell.query(config, query).await,
+            Command::Screen(list) => shell.screen(config, list).await,
+            Command::Status => shell.status(config).await,
+        }
+    });
+    code.unwrap_or_else(|code| code)
+}
+
+type Outcome = Result<ExitCode, ExitCode>;
+
+async fn serve(config: NodeConfig) -> Outcome {
+    let stop = shutdown::signal().map_err(|error| fail(&error, exit::REFUSED))?;
+    let node = open(Node::open(config).await)?;
+    let served = hitmachine_node::serve::serve(Arc::new(node), stop, || ()).await;
+    served.map(|()| ExitCode::SUCCESS).map_err(|error| fail(&error, exit::REFUSED))
+}
+
+fn open<T>(opened: Result<T, hitmachine_node::OpenError>) -> Result<T, ExitCode> {
+    opened.map_err(|error| fail(&error, error.exit_code()))
+}
+
+/// How the person at the command line wants to be spoken to.
+struct Shell {
+    language: Language,
+    json: bool,
+}
+
+impl Shell {
+    async fn call(&self, config: NodeConfig, request: Request) -> Result<Reply, ExitCode> {
+        let client = open(Client::connect(config).await)?;
+        let bar = self.bar();
+        let (hears, language) = (bar.clone(), self.language);
+        let progress = Arc::new(move |at| show(&hears, language, at));
+        let reply = client.call(request, progress).await;
+        bar.finish_and_clear();
+        match reply.map_err(|error| fail(&error, exit::REFUSED))? {
+            Reply::Failed(failure) => Err(self.failed(&failure)),
+            reply => Ok(reply),
+        }
+    }
+
+    fn bar(&self) -> ProgressBar {
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+        // The template is a constant; were it wrong, the default style would show.
+        if let Ok(style) = ProgressStyle::with_template("{msg:24} [{bar:40}] {pos}/{len} {per_sec} {eta}") {
+            bar.set_style(style.progress_chars("=> "));
+        }
+        bar
+    }
+
+    fn failed(&self, failure: &Failure) -> ExitCode {
+        if self.json {
+            print_json(&Reply::Failed(failure.clone()));
+        } else {
+            eprintln!("hitmachine-node: {}", failure.text(self.language));
+        }
+        ExitCode::from(failure.exit)
+    }
+
+    async fn sync(&self, config: NodeConfig, options: SyncOptions) -> Outcome {
+        let Reply::Synced(report) = self.call(config, Request::Sync(options)).await? else {
+            return Err(ExitCode::from(exit::REFUSED));
+        };
+        if self.json {
+            print_json(&report);
+        } else {
+            print!("{}", self.report(&report));
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn report(&self, report: &SyncReport) -> String {
+        let language = self.language;
+        let mut out = table(&["", language.pick("Aantal", "Number")]);
+        for (nl, en, count) in [
+            ("Rijen gelezen", "Rows read", report.rows),
+            ("Rijen overgeslagen", "Rows left out", report.bad_rows),
+            ("Registraties verstuurd", "Registrations sent", report.registered),
+            ("Intrekkingen verstuurd", "Withdrawals sent", report.withdrawn),
+            ("Personen geregistreerd", "Persons registered", report.persons),
+        ] {
+            out.add_row([language.pick(nl, en), &count.to_string()]);
+        }
+        let mut text = format!("{out}\n");
+        for issue in &report.issues {
+            text.push_str(&format!("  {}\n", issue.text(language)));
+        }
+        if report.bad_rows > report.issues.len() as u64 {
+            text.push_str(language.pick("  … en meer\n", "  … and more\n"));
+        }
+        text
+    }
+
+    async fn status(&self, config: NodeConfig) -> Outcome {
+        let Reply::Status(status) = self.call(config, Request::Status).await? else {
+            return Err(ExitCode::from(exit::REFUSED));
+        };
+        if self.json {
+            print_json(&status);
+        } else {
+            print!("{}", status.text(self.language));
+        }
+        Ok(if status.hub == "ok" { ExitCode::SUCCESS } else { ExitCode::from(exit::UNREACHABLE) })
+    }
+
+    async fn query(&self, config: NodeConfig, arguments: QueryArguments) -> Outcome {
+        let class = match (arguments.birth_date, arguments.class.as_deref()) {
+            (Some(date), _) => class_on(date, today()),
+            (None, Some("minor")) => ClassWord::Minor,
+            _ => ClassWord::Adult,
+        };
+        let kind = if arguments.skn { NumberKind::Skn } else { NumberKind::Bsn };
+        let number = self.number(arguments.skn).map_err(|error| fail(&error, exit::USAGE))?;
+        let frame = frame(arguments.asking);
+        let ask = Ask {
+            purpose: frame.purpose,
+            case: frame.case,
+            user: frame.user,
+            role: frame.role,
+            responsible: frame.responsible,
+            persons: vec![AskPerson { kind, number, class }],
+        };
+        let Reply::Asked(answer) = self.call(config, Request::Ask(ask)).await? else {
+            return Err(ExitCode::from(exit::REFUSED));
+        };
+        if self.json {
+            print_json(&answer);
+        } else {
+            print!("{}", answer.text(self.language));
+        }
+        Ok(if answer.refusal().is_some() { ExitCode::from(exit::REFUSED) } else { ExitCode::SUCCESS })
+    }
+
+    /// The number, from a prompt that does not show it or from standard input; never from an argument, which other
+    /// users of the machine could see.
+    fn number(&self, skn: bool) -> std::io::Result<Zeroizing<String>> {
+        if std::io::stdin().is_terminal() {
+            let label = if skn { "SKN: " } else { "BSN: " };
+            return rpassword::prompt_password(label).map(Zeroizing::new);
+        }
+        let mut text = Zeroizing::new(String::with_capacity(64));
+        std::io::stdin().take(64).read_to_string(&mut text)?;
+        Ok(Zeroizing::new(text.trim().to_owned()))
+    }
+
+    async fn screen(&self, config: NodeConfig, arguments: ScreenArguments) -> Outcome {
+        let source = household_source(&arguments).map_err(|problem| {
+            eprintln!("hitmachine-node: {problem}");
+            ExitCode::from(exit::USAGE)
+        })?;
+        let kind = config.deployment.kind.parse().map_err(|error| fail(&error, exit::USAGE))?;
+        let admission = Admission::new(kind, config.deployment.test_bsn_prefixes.clone());
+        let admission = admission.map_err(|error| fail(&error, exit::USAGE))?;
+        let read = households::read(&source, &admission, today(), &mut |_, _| ());
+        let list = read.map_err(|error| self.failed(&Failure::source(&error)))?;
+        if !self.json {
+            for issue in list.issues.iter().map(IssueView::from) {
+                eprintln!("  {}", issue.text(self.language));
+            }
+        }
+        let client = Arc::new(open(Client::connect(config).await)?);
+        let persons = list.households.iter().map(|household| household.persons.len() as u64).sum();
+        let bar = self.bar();
+        bar.set_length(persons);
+        bar.set_message(self.language.pick("Personen bevraagd", "Persons asked about"));
+        let frame = frame(arguments.asking);
+        let report = screen(client, &frame, &list.households, |done| bar.set_position(done as u64)).await;
+        bar.finish_and_clear();
+        if self.json {
+            print_json(&report);
+        } else {
+            print!("{}", report.text(self.language, arguments.rows));
+        }
+        Ok(ExitCode::from(match (report.totals.not_asked, report.totals.refused) {
+            (0, 0) => exit::OK,
+            (0, _) => exit::REFUSED,
+            _ => exit::UNREACHABLE,
+        }))
+    }
+}
+
+fn show(bar: &ProgressBar, language: Language, at: Progress) {
+    let (message, done, total) = match at {
+        Progress::Reading { done, total } => (language.pick("Lezen (bytes)", "Reading (bytes)"), done, total),
+        Progress::Sending { done, total } => (language.pick("Versturen", "Sending"), done, total),
+    };
+    bar.set_message(message);
+    bar.set_length(total);
+    bar.set_position(done);
+}
+
+fn frame(asking: Asking) -> Frame {
+    let account = || std::env::var("USER").unwrap_or_default();
+    Frame {
+        purpose: asking.purpose,
+        case: asking.case,
+        user: asking.user.unwrap_or_else(account),
+        role: asking.role,
+        responsible: asking.responsible,
+    }
+}
+
+fn household_source(arguments: &ScreenArguments) -> Result<HouseholdSource, String> {
+    use hitmachine_node::source::ClassFrom;
+    use hitmachine_node::source::households::HouseholdColumns;
+    let delimiter = Delimiter::try_from(arguments.delimiter).map_err(|error| error.to_string())?;
+    Ok(HouseholdSource {
+        path: arguments.file.clone(),
+        delimiter,
+        encoding: if arguments.encoding == "utf-8" { Encoding::Utf8 } else { Encoding::Windows1252 },
+        columns: HouseholdColumns {
+            household: arguments.household_column.clone(),
+            identifier: arguments.bsn_column.clone(),
+            numeric: arguments.numeric,
+            class: ClassFrom::BirthDate(arguments.birth_date_column.clone()),
+            reference: Some(arguments.label_column.clone()),
+        },
+    })
+}
+
+/// The day where people live, which decides their age.
+fn today() -> Date {
+    let zone = TimeZone::get("Europe/Amsterdam").unwrap_or(TimeZone::UTC);
+    jiff::Timestamp::now().to_zoned(zone).date()
+}
+
+fn class_on(birth: Date, today: Date) -> ClassWord {
+    let age = today.year() - birth.year() - i16::from((today.month(), today.day()) < (birth.month(), birth.day()));
+    if age < 18 { ClassWord::Minor } else { ClassWord::Adult }
+}
+
+fn print_json(value: &impl serde::Serialize) {
+    match serde_json::to_string_pretty(value) {
+        Ok(text) => println!("{text}"),
+        Err(error) => eprintln!("hitmachine-node: {error}"),
+    }
+}
+
+/// Prints an error and its causes, each once.
+fn fail(error: &dyn Error, code: u8) -> ExitCode {
+    eprint!("hitmachine-node: {error}");
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        eprint!(": {error}");
+        cause = error.source();
+    }
+    eprintln!();
+    ExitCode::from(code)
+}

@@ -1,0 +1,173 @@
+//! The node's configuration file.
+
+use std::path::{Path, PathBuf};
+
+use hitmachine_identifier::DEFAULT_TEST_PREFIXES;
+use hitmachine_service::config::{ConfigError, load, resolve};
+use hitmachine_service::telemetry::LogConfig;
+use hitmachine_service::tls::TlsIdentity;
+use serde::Deserialize;
+
+use crate::language::Language;
+use crate::source::CsvSource;
+
+/// Prefix of environment variables that override single settings.
+pub const ENV_PREFIX: &str = "HITMACHINE_NODE_";
+
+/// `node.toml`. Paths are relative to the folder it is in.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NodeConfig {
+    /// Short name of this organisation in the covenant.
+    pub partner: String,
+    /// Language of texts for people; the machine's own if absent.
+    pub language: Option<Language>,
+    /// Where this node keeps what it must remember.
+    pub state_dir: PathBuf,
+    /// Key file that encrypts it.
+    pub state_key: PathBuf,
+    /// The hub.
+    pub broker: BrokerSection,
+    /// Certificate, key and the authority that the hub's certificate must come from.
+    pub tls: TlsSection,
+    /// Which installation this node is part of.
+    pub deployment: DeploymentSection,
+    /// The key epoch in use.
+    pub epoch: EpochSection,
+    /// The hub's audit log, as agreed when this node was set up.
+    pub audit: AuditSection,
+    /// How sources are kept in step.
+    #[serde(default)]
+    pub sync: SyncSection,
+    /// Files with the persons this organisation knows; none for one that only asks.
+    #[serde(default)]
+    pub source: Vec<CsvSource>,
+    /// What is logged, and how.
+    #[serde(default)]
+    pub log: LogConfig,
+}
+
+/// `[broker]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BrokerSection {
+    /// Host and port.
+    pub address: String,
+    /// Name that its certificate must have.
+    pub server_name: String,
+    /// How long a question may take.
+    #[serde(default = "default_timeout_seconds")]
+    pub timeout_seconds: u64,
+}
+
+fn default_timeout_seconds() -> u64 {
+    10
+}
+
+/// `[tls]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TlsSection {
+    /// PEM certificate chain of this node, with the organisation's OIN.
+    pub certificate: PathBuf,
+    /// Its private key, readable by the owner only.
+    pub key: PathBuf,
+    /// PEM certificates of the authority that issues the hub's certificate.
+    pub authority: PathBuf,
+}
+
+/// `[deployment]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeploymentSection {
+    /// 32 hexadecimal digits, the same as in the covenant.
+    pub id: String,
+    /// `production`, `test` or `demo`.
+    pub kind: String,
+    /// First digits of test numbers: refused in production, the only ones accepted elsewhere.
+    #[serde(default = "default_prefixes")]
+    pub test_bsn_prefixes: Vec<String>,
+}
+
+fn default_prefixes() -> Vec<String> {
+    DEFAULT_TEST_PREFIXES.iter().map(ToString::to_string).collect()
+}
+
+/// `[epoch]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EpochSection {
+    /// Number, from 1.
+    pub number: u32,
+    /// Pseudonym scheme, such as `hmac-sha256`.
+    pub scheme: String,
+    /// Key file of the pseudonym key.
+    pub key: PathBuf,
+}
+
+/// `[audit]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AuditSection {
+    /// Verifier key of the log, `<origin>+<hash>+<base64>`, as `hitmachine keys show` prints it.
+    pub verifier: String,
+}
+
+/// `[sync]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SyncSection {
+    /// `serve` synchronises at least this often.
+    pub every_minutes: u64,
+    /// `serve` looks this often whether a file has changed.
+    pub watch_seconds: u64,
+    /// A source that lost more than this share of its persons needs a person's confirmation.
+    pub max_loss_percent: u64,
+    /// More bad rows than this stop the sync; no limit if absent.
+    pub max_bad_rows: Option<u64>,
+}
+
+impl Default for SyncSection {
+    fn default() -> Self {
+        Self { every_minutes: 60, watch_seconds: 5, max_loss_percent: 20, max_bad_rows: None }
+    }
+}
+
+impl NodeConfig {
+    /// Reads the file and resolves its paths.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names line and field.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let mut config: Self = load(path, ENV_PREFIX)?;
+        for each in [
+            &mut config.state_dir,
+            &mut config.state_key,
+            &mut config.tls.certificate,
+            &mut config.tls.key,
+            &mut config.tls.authority,
+            &mut config.epoch.key,
+        ] {
+            *each = resolve(path, &*each);
+        }
+        for source in &mut config.source {
+            source.path = resolve(path, &source.path);
+        }
+        Ok(config)
+    }
+
+    /// Certificate and key as the TLS code wants them.
+    pub fn identity(&self) -> TlsIdentity {
+        TlsIdentity { certificate: self.tls.certificate.clone(), key: self.tls.key.clone() }
+    }
+
+    /// The language for people.
+    pub fn language(&self) -> Language {
+        self.language.unwrap_or_else(Language::of_machine)
+    }
+
+    /// The socket by which the command line reaches a running node.
+    pub fn socket(&self) -> PathBuf {
+        self.state_dir.join("node.sock")
+    }
+}

@@ -1,0 +1,470 @@
+//! The command line and a running node: JSON lines over a socket that only the node's user can open.
+//!
+//! A node that serves holds its state open, so `query`, `sync` and `status` go through it; without one they open the
+//! state themselves. Both ways end in [`Node::handle`].
+//!
+//! One request per connection, one line; replies are lines, any number of `progress` and one other at the end.
+//! Person numbers pass here in clear: the socket is a file (mode 0600) and never leaves the machine.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use hitmachine_core::query::User;
+use hitmachine_core::{SubjectClass, TextError};
+use hitmachine_identifier::{Bsn, Skn};
+use hitmachine_pseudonym::CanonicalIdentifier;
+use hitmachine_service::exit;
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::mpsc;
+use zeroize::Zeroizing;
+
+use crate::ask::{AskError, AskedPerson, Question};
+use crate::language::Language;
+use crate::link::LinkError;
+use crate::node::{Node, admission};
+use crate::source::SourceError;
+use crate::sync::{Progress, SyncError, SyncOptions, SyncReport};
+use crate::view::{AnswerView, StatusView};
+
+/// The longest request: 64 persons with long references are far below.
+const MOST_BYTES: u64 = 64 * 1024;
+
+/// What the command line asks of a node.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Request {
+    /// Ask one question.
+    Ask(Ask),
+    /// Synchronise now.
+    Sync(SyncOptions),
+    /// Say how things are.
+    Status,
+}
+
+/// One question as typed.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ask {
+    /// Purpose, by its short name.
+    pub purpose: String,
+    /// Case reference.
+    pub case: String,
+    /// Who asks.
+    pub user: String,
+    /// In which role.
+    pub role: String,
+    /// On whose behalf.
+    pub responsible: Option<String>,
+    /// About whom.
+    pub persons: Vec<AskPerson>,
+}
+
+/// One person as typed.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AskPerson {
+    /// `bsn` or `skn`.
+    pub kind: NumberKind,
+    /// The number; 8 or 9 digits for a BSN.
+    pub number: Zeroizing<String>,
+    /// Minor or adult.
+    pub class: ClassWord,
+}
+
+/// Which number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NumberKind {
+    /// Burgerservicenummer.
+    Bsn,
+    /// Strafrechtsketennummer.
+    Skn,
+}
+
+/// [`SubjectClass`] in requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ClassWord {
+    /// Younger than 18.
+    Minor,
+    /// 18 or older.
+    Adult,
+}
+
+impl From<ClassWord> for SubjectClass {
+    fn from(word: ClassWord) -> Self {
+        match word {
+            ClassWord::Minor => Self::Minor,
+            ClassWord::Adult => Self::Adult,
+        }
+    }
+}
+
+impl From<SubjectClass> for ClassWord {
+    fn from(class: SubjectClass) -> Self {
+        match class {
+            SubjectClass::Minor => Self::Minor,
+            SubjectClass::Adult => Self::Adult,
+        }
+    }
+}
+
+/// What a node says.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reply {
+    /// More is to come.
+    Progress(Progress),
+    /// A verified answer.
+    Asked(AnswerView),
+    /// A sync that ended well.
+    Synced(SyncReport),
+    /// How things are.
+    Status(StatusView),
+    /// It did not work.
+    Failed(Failure),
+}
+
+/// Why something did not work, for people and machines.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// Stable code.
+    pub code: String,
+    /// Exit code of the process.
+    pub exit: u8,
+    /// In English.
+    pub text_en: String,
+    /// In Dutch.
+    pub text_nl: String,
+}
+
+impl Failure {
+    fn new(code: &str, exit: u8, text_en: impl Into<String>, text_nl: impl Into<String>) -> Self {
+        Self { code: code.into(), exit, text_en: text_en.into(), text_nl: text_nl.into() }
+    }
+
+    /// The text in one language.
+    pub fn text(&self, language: Language) -> &str {
+        language.pick(&self.text_nl, &self.text_en)
+    }
+}
+
+impl From<LinkError> for Failure {
+    fn from(error: LinkError) -> Self {
+        let en = error.to_string();
+        match error {
+            LinkError::Connect(cause) => {
+                let nl = format!("het knooppunt is niet bereikbaar: {}", cause.text_nl());
+                Self::new(cause.code(), exit::UNREACHABLE, en, nl)
+            }
+            LinkError::TimedOut => {
+                Self::new("timed_out", exit::UNREACHABLE, en, "het knooppunt antwoordde niet op tijd")
+            }
+            LinkError::Refused(text) => {
+                let code = text.split(':').next().unwrap_or("refused").to_owned();
+                let nl = format!("het knooppunt weigert: {text}");
+                Self::new(&code, exit::REFUSED, en, nl)
+            }
+            LinkError::Disagree(what) => {
+                let nl = format!("dit station en het knooppunt zijn het niet eens over: {what}");
+                Self::new("disagree", exit::INTEGRITY, en, nl)
+            }
+            LinkError::Unreadable(what) => {
+                let nl = format!("het knooppunt stuurde iets onleesbaars: {what}");
+                Self::new("unreadable", exit::INTEGRITY, en, nl)
+            }
+        }
+    }
+}
+
+impl From<AskError> for Failure {
+    fn from(error: AskError) -> Self {
+        let en = error.to_string();
+        match error {
+            AskError::Link(error) => error.into(),
+            AskError::Field { .. } => Self::new("field", exit::USAGE, en.clone(), format!("veld niet goed: {en}")),
+            AskError::BsnInText(_) => Self::new(
+                "bsn_in_text",
+                exit::USAGE,
+                en,
+                "in een tekstveld staat wat een BSN lijkt; er is niets verstuurd. Schrijf een kenmerk dat geen BSN is",
+            ),
+            AskError::PersonCount(most) => {
+                Self::new("person_count", exit::USAGE, en, format!("een vraag gaat over 1 tot {most} personen"))
+            }
+            AskError::NotProven(_) => Self::new(
+                "not_proven",
+                exit::INTEGRITY,
+                en,
+                "het antwoord is niet bewezen vastgelegd en wordt niet getoond; waarschuw de privacyfunctionaris",
+            ),
+            other => Self::new("node", exit::REFUSED, chain(&other), "dit station heeft een storing; zie het logboek"),
+        }
+    }
+}
+
+impl From<SyncError> for Failure {
+    fn from(error: SyncError) -> Self {
+        let en = chain(&error);
+        match error {
+            SyncError::Link(error) => error.into(),
+            SyncError::Source(error) => Self::source(&error),
+            SyncError::Shrunk { before, lost } => Self::new(
+                "shrunk",
+                exit::REFUSED,
+                en,
+                format!(
+                    "de bron had {before} personen en zou er {lost} verliezen; klopt dat, gebruik dan --confirm-shrink"
+                ),
+            ),
+            SyncError::TooManyBadRows { bad, limit } => Self::new(
+                "too_many_bad_rows",
+                exit::REFUSED,
+                en,
+                format!("{bad} foute rijen, meer dan max_bad_rows = {limit}; er is niets verstuurd"),
+            ),
+            SyncError::NoSource => Self::new("no_source", exit::USAGE, en, "dit station heeft geen [[source]]"),
+            SyncError::RegistersNobody => Self::new(
+                "registers_nobody",
+                exit::REFUSED,
+                en,
+                "volgens het convenant registreert deze instantie geen personen",
+            ),
+            SyncError::StillDiffers => Self::new(
+                "still_differs",
+                exit::INTEGRITY,
+                en,
+                "station en knooppunt verschillen ook na volledig opnieuw versturen",
+            ),
+            _ => Self::new("node", exit::REFUSED, en, "dit station heeft een storing; zie het logboek"),
+        }
+    }
+}
+
+impl Failure {
+    /// A fault of this node itself.
+    pub(crate) fn node(problem: &str) -> Self {
+        Self::new("node", exit::REFUSED, problem, "dit station heeft een storing; zie het logboek")
+    }
+
+    /// A source file that cannot be used.
+    pub fn source(error: &SourceError) -> Self {
+        Self::new(error.code(), exit::USAGE, chain(error), error.text_nl())
+    }
+}
+
+/// An error and its causes in one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !text.ends_with(&more) {
+            text.push_str(": ");
+            text.push_str(&more);
+        }
+        cause = error.source();
+    }
+    text
+}
+
+impl Node {
+    /// Does what is asked; `progress` hears how far it is.
+    pub async fn handle(&self, request: Request, progress: Arc<dyn Fn(Progress) + Send + Sync>) -> Reply {
+        let result = match request {
+            Request::Ask(ask) => self.ask(ask).await.map(Reply::Asked),
+            Request::Sync(options) => {
+                self.synchroniser.run(options, progress).await.map(Reply::Synced).map_err(Failure::from)
+            }
+            Request::Status => Ok(Reply::Status(self.status(false).await)),
+        };
+        result.unwrap_or_else(Reply::Failed)
+    }
+
+    async fn ask(&self, ask: Ask) -> Result<AnswerView, Failure> {
+        let question = self.question(ask)?;
+        let answer = self.inquirer.ask(&question).await.map_err(Failure::from)?;
+        let covenant = self.link.covenant().await.map_err(Failure::from)?;
+        Ok(AnswerView::new(&answer, &covenant))
+    }
+
+    fn question(&self, ask: Ask) -> Result<Question, Failure> {
+        fn field<T: std::str::FromStr<Err = TextError>>(text: &str, field: &'static str) -> Result<T, AskError> {
+            text.parse().map_err(|problem| AskError::Field { field, problem })
+        }
+        let admission = admission(&self.config)
+            .map_err(|error| Failure::new("configuration", exit::USAGE, chain(&error), chain(&error)))?;
+        let number = |person: &AskPerson| -> Result<CanonicalIdentifier, (&'static str, String, &'static str)> {
+            match person.kind {
+                NumberKind::Bsn => Bsn::parse(&person.number, &admission)
+                    .map(|bsn| bsn.canonical())
+                    .map_err(|error| (error.code(), error.to_string(), error.text_nl())),
+                NumberKind::Skn => Skn::parse(&person.number)
+                    .map(|skn| skn.canonical())
+                    .map_err(|error| (error.code(), error.to_string(), error.text_nl())),
+            }
+        };
+        let mut persons = Vec::with_capacity(ask.persons.len());
+        for (place, person) in ask.persons.iter().enumerate() {
+            let identifier = number(person).map_err(|(code, en, nl)| {
+                let n = place + 1;
+                Failure::new(code, exit::USAGE, format!("person {n}: {en}"), format!("persoon {n}: {nl}"))
+            })?;
+            persons.push(AskedPerson { identifier, class: person.class.into() });
+        }
+        let responsible = ask.responsible.filter(|id| !id.is_empty());
+        let user = User {
+            id: field(&ask.user, "user")?,
+            role: field(&ask.role, "role")?,
+            responsible: responsible.map(|id| field(&id, "responsible user")).transpose()?,
+        };
+        Ok(Question {
+            purpose: field(&ask.purpose, "purpose")?,
+            case: field(&ask.case, "case reference")?,
+            user,
+            persons,
+        })
+    }
+
+    /// How things are; asks the hub whether it is there.
+    pub async fn status(&self, serving: bool) -> StatusView {
+        self.link.forget_covenant();
+        let covenant = self.link.covenant().await;
+        let own = self.link.own();
+        let register = self.synchroniser.register.lock().await;
+        let mark = register.mark;
+        let at = jiff::Timestamp::from_millisecond(mark.complete_ms).ok().filter(|_| mark.complete_ms > 0);
+        StatusView {
+            partner: own.partner.to_string(),
+            serving,
+            hub: covenant.as_ref().map_or_else(ToString::to_string, |_| "ok".into()),
+            covenant_number: covenant.as_ref().ok().map(|covenant| covenant.number()),
+            covenant_version: covenant.as_ref().ok().map(|covenant| covenant.version().to_string()),
+            key_epoch: own.epoch.get(),
+            key_check_value: own.key_check_value.to_string(),
+            sources: self.config.source.len(),
+            persons: mark.complete_count,
+            synchronised_at: at.map(|at| at.to_string()),
+            batches_in_doubt: register.in_doubt.len(),
+            log_size_seen: self.inquirer.heads.largest(),
+        }
+    }
+}
+
+impl From<AskError> for Reply {
+    fn from(error: AskError) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+/// Opens the socket of a node that serves. A socket that a stopped node left behind is replaced; the state's lock
+/// keeps a second node out.
+///
+/// # Errors
+/// When the file cannot be made.
+pub fn bind(path: &Path) -> io::Result<UnixListener> {
+    use std::os::unix::fs::PermissionsExt;
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let listener = UnixListener::bind(path)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+    Ok(listener)
+}
+
+/// Answers requests on the socket until the task is dropped.
+///
+/// # Errors
+/// When the socket fails.
+pub async fn listen(node: Arc<Node>, listener: UnixListener) -> io::Result<()> {
+    loop {
+        let (stream, _) = listener.accept().await?;
+        let node = Arc::clone(&node);
+        tokio::spawn(async move {
+            if let Err(error) = one_request(&node, stream).await {
+                tracing::debug!(%error, "local request broken off");
+            }
+        });
+    }
+}
+
+async fn one_request(node: &Arc<Node>, stream: UnixStream) -> io::Result<()> {
+    let (reading, mut writing) = stream.into_split();
+    let mut line = Zeroizing::new(String::new());
+    BufReader::new(reading.take(MOST_BYTES)).read_line(&mut line).await?;
+    let (progress, mut replies) = mpsc::unbounded_channel();
+    let request: Result<Request, _> = serde_json::from_str(&line);
+    let node = Arc::clone(node);
+    let work = tokio::spawn(async move {
+        let reply = match request {
+            // The text of the error could repeat what was sent.
+            Err(_) => Reply::Failed(Failure::new("request", exit::USAGE, "not a request", "geen geldig verzoek")),
+            Ok(Request::Status) => Reply::Status(node.status(true).await),
+            Ok(request) => {
+                let hears = progress.clone();
+                let report = Arc::new(move |at| drop(hears.send(Reply::Progress(at))));
+                node.handle(request, report).await
+            }
+        };
+        // The command line may have gone.
+        let _ = progress.send(reply);
+    });
+    while let Some(reply) = replies.recv().await {
+        let mut line = serde_json::to_vec(&reply)?;
+        line.push(b'\n');
+        writing.write_all(&line).await?;
+        if !matches!(reply, Reply::Progress(_)) {
+            break;
+        }
+    }
+    work.await.map_err(io::Error::other)
+}
+
+/// A node to speak to: one that serves, or one opened for this command.
+pub enum Client {
+    /// Through its socket.
+    Serving(std::path::PathBuf),
+    /// In this process.
+    Own(Box<Node>),
+}
+
+impl Client {
+    /// Speaks to the node that serves with this configuration, or opens one.
+    ///
+    /// # Errors
+    /// [`crate::OpenError`].
+    pub async fn connect(config: crate::NodeConfig) -> Result<Self, crate::OpenError> {
+        let socket = config.socket();
+        if UnixStream::connect(&socket).await.is_ok() {
+            return Ok(Self::Serving(socket));
+        }
+        Ok(Self::Own(Box::new(Node::open(config).await?)))
+    }
+
+    /// One request.
+    ///
+    /// # Errors
+    /// When the socket breaks; what was asked may have been done.
+    pub async fn call(&self, request: Request, progress: Arc<dyn Fn(Progress) + Send + Sync>) -> io::Result<Reply> {
+        let socket = match self {
+            Self::Own(node) => return Ok(node.handle(request, progress).await),
+            Self::Serving(socket) => socket,
+        };
+        let (reading, mut writing) = UnixStream::connect(socket).await?.into_split();
+        let mut line = Zeroizing::new(serde_json::to_vec(&request)?);
+        line.push(b'\n');
+        writing.write_all(&line).await?;
+        let mut lines = BufReader::new(reading).lines();
+        while let Some(line) = lines.next_line().await? {
+            match serde_json::from_str(&line)? {
+                Reply::Progress(at) => progress(at),
+                reply => return Ok(reply),
+            }
+        }
+        Err(io::ErrorKind::UnexpectedEof.into())
+    }
+}

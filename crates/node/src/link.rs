@@ -1,0 +1,181 @@
+//! The way to the hub: one channel, and the parameters that hub and node must agree on.
+
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use hitmachine_core::{Covenant, PartnerId};
+use hitmachine_proto::v1::covenant_service_client::CovenantServiceClient;
+use hitmachine_proto::v1::query_service_client::QueryServiceClient;
+use hitmachine_proto::v1::registry_service_client::RegistryServiceClient;
+use hitmachine_proto::{MAX_MESSAGE_BYTES, v1};
+use hitmachine_pseudonym::{DeploymentId, DeploymentKind, KeyCheckValue, KeyEpoch, Scheme};
+use hitmachine_service::client::{ConnectError, classify, connect_lazy};
+use tonic::transport::Channel;
+use tonic::Status;
+
+/// Why the hub gave nothing.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LinkError {
+    /// No connection, or not a safe one.
+    #[error("the hub cannot be reached: {0}")]
+    Connect(#[source] ConnectError),
+    /// It did not answer in time.
+    #[error("the hub did not answer in time")]
+    TimedOut,
+    /// It answered with an error of its own; the text is the hub's.
+    #[error("the hub refused: {0}")]
+    Refused(String),
+    /// The hub and this node do not belong together.
+    #[error("this node and the hub do not agree on {0}")]
+    Disagree(&'static str),
+    /// What it sent cannot be read.
+    #[error("the hub sent something that this node cannot read ({0})")]
+    Unreadable(&'static str),
+}
+
+impl LinkError {
+    /// Whether the same attempt can succeed later.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Connect(error) => error.may_pass(),
+            Self::TimedOut => true,
+            Self::Refused(text) => {
+                ["busy", "log_stopped", "sync_under_way", "storage"].iter().any(|code| text.starts_with(code))
+            }
+            Self::Disagree(_) | Self::Unreadable(_) => false,
+        }
+    }
+}
+
+impl From<Status> for LinkError {
+    fn from(status: Status) -> Self {
+        match classify(&status) {
+            Some(error) => Self::Connect(error),
+            None if status.code() == tonic::Code::DeadlineExceeded || status.code() == tonic::Code::Cancelled => {
+                Self::TimedOut
+            }
+            None => Self::Refused(status.message().to_owned()),
+        }
+    }
+}
+
+/// What this node holds about its deployment and key; compared with the hub's.
+#[derive(Clone, Debug)]
+pub struct Own {
+    /// Short name in the covenant.
+    pub partner: PartnerId,
+    /// 16 public bytes.
+    pub deployment: DeploymentId,
+    /// Production, test or demo.
+    pub kind: DeploymentKind,
+    /// Present epoch.
+    pub epoch: KeyEpoch,
+    /// How tokens are made.
+    pub scheme: Scheme,
+    /// Of the node's pseudonym key.
+    pub key_check_value: KeyCheckValue,
+    /// Origin of the log, as in the verifier key.
+    pub origin: String,
+}
+
+/// The hub, as this node sees it.
+pub struct Link {
+    channel: Channel,
+    own: Own,
+    timeout: Duration,
+    covenant: RwLock<Option<Arc<Covenant>>>,
+}
+
+impl Link {
+    /// A link that connects at its first call, and again after each break.
+    ///
+    /// # Errors
+    /// [`LinkError::Connect`] if address or server name have no valid form.
+    pub fn new(
+        address: &str,
+        server_name: &str,
+        tls: Arc<rustls::ClientConfig>,
+        own: Own,
+        timeout: Duration,
+    ) -> Result<Self, LinkError> {
+        let channel = connect_lazy(address, server_name, tls).map_err(LinkError::Connect)?;
+        Ok(Self { channel, own, timeout, covenant: RwLock::new(None) })
+    }
+
+    /// What this node holds about its deployment and key.
+    pub fn own(&self) -> &Own {
+        &self.own
+    }
+
+    /// The covenant in force: fetched at the first call and kept until [`Link::forget_covenant`].
+    ///
+    /// # Errors
+    /// [`LinkError::Disagree`] if the hub has another deployment, epoch, scheme, key or log, or does not know this
+    /// organisation under its name; then nothing may be asked or sent.
+    pub async fn covenant(&self) -> Result<Arc<Covenant>, LinkError> {
+        if let Some(covenant) = self.covenant.read().unwrap_or_else(PoisonError::into_inner).as_ref() {
+            return Ok(Arc::clone(covenant));
+        }
+        let mut client = CovenantServiceClient::new(self.channel.clone());
+        let fetched = self.within(client.fetch(v1::FetchRequest {})).await?.into_inner();
+        let own = &self.own;
+        let disagree = |what| Err(LinkError::Disagree(what));
+        if fetched.key_epoch != own.epoch.get() {
+            return disagree("the key epoch");
+        }
+        if fetched.scheme != own.scheme.as_str() {
+            return disagree("the pseudonym scheme");
+        }
+        let theirs = KeyCheckValue::try_from(fetched.key_check_value.as_slice()).ok();
+        if theirs.as_ref() != Some(&own.key_check_value) {
+            return disagree("the pseudonym key (key check value differs)");
+        }
+        if fetched.log_origin != own.origin {
+            return disagree("the audit log");
+        }
+        let covenant =
+            Covenant::parse(&fetched.covenant).map_err(|_| LinkError::Unreadable("the covenant"))?;
+        let deployment = covenant.deployment();
+        if deployment.id != own.deployment || deployment.kind != own.kind {
+            return disagree("the deployment");
+        }
+        if covenant.partner(&own.partner).is_none() {
+            return disagree("this organisation's name in the covenant");
+        }
+        let covenant = Arc::new(covenant);
+        *self.covenant.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&covenant));
+        Ok(covenant)
+    }
+
+    /// Has the next [`Link::covenant`] fetch it again.
+    pub fn forget_covenant(&self) {
+        *self.covenant.write().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// Asks one question.
+    ///
+    /// # Errors
+    /// [`LinkError`].
+    pub async fn ask(&self, request: v1::AskRequest) -> Result<v1::AskResponse, LinkError> {
+        let mut client =
+            QueryServiceClient::new(self.channel.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES);
+        Ok(self.within(client.ask(request)).await?.into_inner())
+    }
+
+    /// A client for synchronising.
+    pub fn registry(&self) -> RegistryServiceClient<Channel> {
+        RegistryServiceClient::new(self.channel.clone())
+    }
+
+    /// Bounds one call in time.
+    ///
+    /// # Errors
+    /// [`LinkError::TimedOut`], or the call's.
+    pub async fn within<T>(&self, call: impl Future<Output = Result<T, Status>>) -> Result<T, LinkError> {
+        match tokio::time::timeout(self.timeout, call).await {
+            Ok(result) => Ok(result?),
+            Err(_) => Err(LinkError::TimedOut),
+        }
+    }
+}

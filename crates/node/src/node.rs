@@ -1,0 +1,161 @@
+//! A node: configuration and keys made into something that synchronises and asks.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hitmachine_audit::{LogVerifier, NoteError};
+use hitmachine_core::{Clock, PartnerId, SystemClock};
+use hitmachine_identifier::{Admission, AdmissionError};
+use hitmachine_pseudonym::{
+    DeploymentId, DeploymentKind, HmacSha256Pseudonymiser, KeyEpoch, NodeKey, Pseudonymiser, Scheme, SelfTestError,
+    self_test,
+};
+use hitmachine_service::exit;
+use hitmachine_service::secret::{Purpose, SecretError, SecretFile};
+use hitmachine_service::tls::{TlsError, client_config, install_provider};
+use hitmachine_store::DbError;
+
+use crate::ask::{Heads, Inquirer};
+use crate::config::NodeConfig;
+use crate::link::{Link, LinkError, Own};
+use crate::register::LocalRegister;
+use crate::state::{State, StateError, StateKey};
+use crate::sync::Synchroniser;
+
+/// Why a node does not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The published vectors do not come out: this build must not make pseudonyms.
+    #[error("the cryptographic self-test failed")]
+    SelfTest(#[from] SelfTestError),
+    /// A setting is not valid.
+    #[error("setting {0} is not valid")]
+    Setting(&'static str),
+    /// The test ranges are not valid.
+    #[error("deployment.test_bsn_prefixes is not valid")]
+    Admission(#[from] AdmissionError),
+    /// A key file cannot be used.
+    #[error("a key cannot be used")]
+    Secret(#[from] SecretError),
+    /// A key file is for another epoch.
+    #[error("the pseudonym key is for key epoch {found}, the configuration says {expected}")]
+    KeyEpoch {
+        /// In the configuration.
+        expected: u32,
+        /// In the file.
+        found: u32,
+    },
+    /// The log's verifier key is not one.
+    #[error("audit.verifier is not a verifier key of a log")]
+    Verifier(#[from] NoteError),
+    /// Certificates cannot be used.
+    #[error("TLS cannot be set up")]
+    Tls(#[from] TlsError),
+    /// The address of the hub is not valid.
+    #[error(transparent)]
+    Link(#[from] LinkError),
+    /// The local state cannot be opened.
+    #[error(transparent)]
+    State(#[from] StateError),
+}
+
+impl OpenError {
+    /// Exit code of the process: 4 for a failed self-test or damaged state, 1 if the state is in use, otherwise 2.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::SelfTest(_) | Self::State(StateError::DoesNotOpen | StateError::Db(DbError::Damaged(_))) => {
+                exit::INTEGRITY
+            }
+            Self::State(_) => exit::REFUSED,
+            _ => exit::USAGE,
+        }
+    }
+}
+
+/// One organisation's agent.
+pub struct Node {
+    pub(crate) config: NodeConfig,
+    pub(crate) link: Arc<Link>,
+    pub(crate) synchroniser: Synchroniser,
+    pub(crate) inquirer: Inquirer,
+}
+
+impl Node {
+    /// Reads keys and certificates, opens the state, and makes the link; connects at the first call.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub async fn open(config: NodeConfig) -> Result<Self, OpenError> {
+        install_provider();
+        self_test()?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let partner: PartnerId = config.partner.parse().map_err(|_| OpenError::Setting("partner"))?;
+        let deployment: DeploymentId =
+            config.deployment.id.parse().map_err(|_| OpenError::Setting("deployment.id"))?;
+        let admission = admission(&config)?;
+        let epoch = KeyEpoch::new(config.epoch.number).ok_or(OpenError::Setting("epoch.number"))?;
+        let scheme: Scheme = config.epoch.scheme.parse().map_err(|_| OpenError::Setting("epoch.scheme"))?;
+        let (found, key) = SecretFile::read(&config.epoch.key, Purpose::NodeKey)?;
+        if found != epoch.get() {
+            return Err(OpenError::KeyEpoch { expected: epoch.get(), found });
+        }
+        let pseudonymiser = HmacSha256Pseudonymiser::new(NodeKey::from_bytes(*key), deployment, epoch);
+        let key_check_value = pseudonymiser.key_check_value();
+        let pseudonymiser: Arc<dyn Pseudonymiser> = Arc::new(pseudonymiser);
+        let verifier: LogVerifier = config.audit.verifier.parse()?;
+
+        let tls = client_config(&config.identity(), &config.tls.authority)?;
+        let origin = verifier.origin().as_str().to_owned();
+        let own = Own { partner, deployment, kind: admission.kind(), epoch, scheme, key_check_value, origin };
+        let timeout = Duration::from_secs(config.broker.timeout_seconds.max(1));
+        let link = Link::new(&config.broker.address, &config.broker.server_name, tls, own, timeout)?;
+        let link = Arc::new(link);
+
+        let (_, state_key) = SecretFile::read(&config.state_key, Purpose::NodeState)?;
+        let dir = config.state_dir.clone();
+        let opening = tokio::task::spawn_blocking(move || {
+            let state = State::open(&dir, &StateKey::from_bytes(*state_key))?;
+            let register = LocalRegister::load(&state)?;
+            let heads = Heads::load(&state)?;
+            Ok::<_, StateError>((Arc::new(state), register, heads))
+        });
+        let opened = opening.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
+        let (state, register, heads) = opened?;
+
+        let synchroniser = Synchroniser {
+            sources: config.source.clone(),
+            settings: config.sync.clone(),
+            admission,
+            pseudonymiser: Arc::clone(&pseudonymiser),
+            link: Arc::clone(&link),
+            state: Arc::clone(&state),
+            clock: Arc::clone(&clock),
+            register: tokio::sync::Mutex::new(register),
+        };
+        let evidence_dir = config.state_dir.join("evidence");
+        let inquirer =
+            Inquirer { pseudonymiser, link: Arc::clone(&link), state, clock, verifier, heads, evidence_dir };
+        Ok(Self { config, link, synchroniser, inquirer })
+    }
+
+    /// Its configuration.
+    pub fn config(&self) -> &NodeConfig {
+        &self.config
+    }
+
+    /// Asks, synchronises one at a time, and verifies; see [`Inquirer`].
+    pub fn inquirer(&self) -> &Inquirer {
+        &self.inquirer
+    }
+}
+
+/// Which numbers this deployment accepts.
+///
+/// # Errors
+/// [`OpenError::Setting`], [`OpenError::Admission`].
+pub(crate) fn admission(config: &NodeConfig) -> Result<Admission, OpenError> {
+    let kind: DeploymentKind =
+        config.deployment.kind.parse().map_err(|_| OpenError::Setting("deployment.kind"))?;
+    Ok(Admission::new(kind, config.deployment.test_bsn_prefixes.clone())?)
+}

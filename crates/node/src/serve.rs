@@ -1,0 +1,94 @@
+//! A node that serves: keeps its register in step, and answers the command line.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use crate::control::{bind, listen};
+use crate::node::Node;
+use crate::sync::SyncOptions;
+
+/// First and longest pause after a sync that failed and may pass.
+const FIRST_PAUSE: Duration = Duration::from_secs(2);
+const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+
+/// What a file looked like: size and time of change.
+type Look = Vec<Option<(u64, SystemTime)>>;
+
+/// Serves until `shutdown` resolves. `ready` is called when the socket is open.
+///
+/// # Errors
+/// When the socket cannot be made, or fails.
+pub async fn serve(
+    node: Arc<Node>,
+    shutdown: impl Future<Output = ()>,
+    ready: impl FnOnce(),
+) -> std::io::Result<()> {
+    let socket = node.config().socket();
+    let listener = bind(&socket)?;
+    tracing::info!(partner = node.config().partner, "node ready");
+    ready();
+    let outcome = tokio::select! {
+        () = shutdown => Ok(()),
+        listening = listen(Arc::clone(&node), listener) => listening,
+        () = keep_in_step(&node) => Ok(()),
+    };
+    // A sync that is under way stops between two batches; both sides know how far it was.
+    let _ = std::fs::remove_file(socket);
+    tracing::info!("node stopped");
+    outcome
+}
+
+/// Synchronises at start, on schedule, when a file has changed and lies still, and again after a failure that may
+/// pass. Polls files instead of asking the kernel for events: exports arrive on network shares, which have none.
+async fn keep_in_step(node: &Arc<Node>) {
+    if node.config().source.is_empty() {
+        return std::future::pending().await;
+    }
+    let settings = &node.config().sync;
+    let every = Duration::from_secs(settings.every_minutes.max(1) * 60);
+    let watch = Duration::from_secs(settings.watch_seconds.max(1));
+    let paths: Vec<PathBuf> = node.config().source.iter().map(|source| source.path.clone()).collect();
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let synchronised = look(&paths).await;
+        let begun = Instant::now();
+        let result = node.synchroniser.run(SyncOptions::default(), Arc::new(|_| ())).await;
+        let wait = match result {
+            Ok(report) => {
+                let (persons, sent, bad) = (report.persons, report.registered + report.withdrawn, report.bad_rows);
+                tracing::info!(persons, changes = sent, bad_rows = bad, full = report.full, "in step with the hub");
+                pause = FIRST_PAUSE;
+                every
+            }
+            Err(error) => {
+                let may_pass = error.may_pass();
+                let text = crate::control::chain(&error);
+                tracing::warn!(error = text, again = may_pass, "sync failed");
+                let wait = if may_pass { pause } else { every };
+                pause = (pause * 2).min(LONGEST_PAUSE);
+                wait
+            }
+        };
+        // Wait for the schedule, or for a change that is followed by a moment of rest.
+        let mut last = synchronised.clone();
+        while begun.elapsed() < wait {
+            tokio::time::sleep(watch.min(wait.saturating_sub(begun.elapsed()))).await;
+            let now = look(&paths).await;
+            if now != synchronised && now == last {
+                tracing::info!("a source has changed");
+                break;
+            }
+            last = now;
+        }
+    }
+}
+
+async fn look(paths: &[PathBuf]) -> Look {
+    let mut seen = Vec::with_capacity(paths.len());
+    for path in paths {
+        let data = tokio::fs::metadata(path).await.ok();
+        seen.push(data.and_then(|data| Some((data.len(), data.modified().ok()?))));
+    }
+    seen
+}

@@ -1,0 +1,336 @@
+//! What a node remembers between runs, encrypted at rest.
+//!
+//! # Layout (sled)
+//!
+//! | tree | key | value (sealed) |
+//! |---|---|---|
+//! | `batches` | generation u32 ‖ sequence u64 | the batch as it was sent, with local references |
+//! | `meta` | `sync` | [`SyncMark`] |
+//! | `meta` | `heads` | log heads not yet proven prefixes of a later one |
+//!
+//! Like at the broker, batches are the truth: a batch is written here before it is sent, so that after a stop the
+//! node knows what a broker that had taken it holds. Every value is sealed with XChaCha20-Poly1305 under the node's
+//! state key, a random nonce before it, tree and key as associated data: a value that was changed, moved or sealed
+//! with another key does not open.
+
+use std::path::Path;
+
+use chacha20poly1305::aead::{Aead, Payload};
+use chacha20poly1305::{KeyInit, XChaCha20Poly1305};
+use hitmachine_core::{Day, SubjectClass};
+use hitmachine_pseudonym::{IdentifierType, Token};
+use hitmachine_store::{DbError, DurableDb, Tree};
+use zeroize::{ZeroizeOnDrop, Zeroizing};
+
+const NONCE: usize = 24;
+const BATCHES: &str = "batches";
+const META: &str = "meta";
+
+/// Why the local state cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StateError {
+    /// The database failed.
+    #[error("the node's local database failed")]
+    Db(#[from] DbError),
+    /// A value does not open: damaged, or another state key.
+    #[error("the node's local state does not open: it is damaged, or the state key is another one")]
+    DoesNotOpen,
+    /// The operating system gives no random bytes.
+    #[error("no random bytes from the operating system")]
+    Random,
+}
+
+/// Key under which local state is sealed.
+#[derive(ZeroizeOnDrop)]
+pub struct StateKey([u8; 32]);
+
+impl StateKey {
+    /// From its 32 bytes.
+    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+}
+
+/// One change as the node keeps it: what the broker gets, and the local reference that it does not get.
+#[derive(Clone, Debug)]
+pub struct LocalChange {
+    /// Which kind of number the token was made of.
+    pub identifier: IdentifierType,
+    /// The pseudonym.
+    pub token: Token,
+    /// Class, last day and local reference; `None` withdraws.
+    pub registration: Option<Held>,
+}
+
+/// What the node holds as registered about one token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// Minor or adult.
+    pub class: SubjectClass,
+    /// The last day on which the broker answers with it.
+    pub valid_until: Day,
+    /// The organisation's own file, by which a hit is found back.
+    pub reference: Option<Box<str>>,
+}
+
+/// How far the sync is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SyncMark {
+    /// Generation in use at the broker; 0 before the first sync.
+    pub generation: u32,
+    /// The broker has acknowledged everything up to here.
+    pub acknowledged: u64,
+    /// When both sides last agreed, in milliseconds since 1970; 0 if never.
+    pub complete_ms: i64,
+    /// Registrations at that moment.
+    pub complete_count: u64,
+}
+
+/// The node's local database.
+pub struct State {
+    db: DurableDb,
+    batches: Tree,
+    meta: Tree,
+    cipher: XChaCha20Poly1305,
+}
+
+impl State {
+    /// Opens or creates the state in `dir`.
+    ///
+    /// # Errors
+    /// [`StateError`]; [`DbError::InUse`] if another process has it.
+    pub fn open(dir: &Path, key: &StateKey) -> Result<Self, StateError> {
+        let db = DurableDb::open(&dir.join("sled"))?;
+        let (batches, meta) = (db.tree(BATCHES)?, db.tree(META)?);
+        Ok(Self { db, batches, meta, cipher: XChaCha20Poly1305::new((&key.0).into()) })
+    }
+
+    fn seal(&self, tree: &str, key: &[u8], value: &[u8]) -> Result<Vec<u8>, StateError> {
+        let mut nonce = [0; NONCE];
+        getrandom::fill(&mut nonce).map_err(|_| StateError::Random)?;
+        let aad = [tree.as_bytes(), &[0], key].concat();
+        let sealed = self.cipher.encrypt((&nonce).into(), Payload { msg: value, aad: &aad });
+        let sealed = sealed.map_err(|_| StateError::DoesNotOpen)?;
+        Ok([nonce.as_slice(), &sealed].concat())
+    }
+
+    fn open_value(&self, tree: &str, key: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, StateError> {
+        let (nonce, sealed) = sealed.split_first_chunk::<NONCE>().ok_or(StateError::DoesNotOpen)?;
+        let aad = [tree.as_bytes(), &[0], key].concat();
+        let opened = self.cipher.decrypt(nonce.into(), Payload { msg: sealed, aad: &aad });
+        opened.map(Zeroizing::new).map_err(|_| StateError::DoesNotOpen)
+    }
+
+    /// How far the sync is.
+    ///
+    /// # Errors
+    /// [`StateError`].
+    pub fn mark(&self) -> Result<SyncMark, StateError> {
+        let Some(sealed) = self.meta.get("sync").map_err(DbError::from)? else { return Ok(SyncMark::default()) };
+        let value = self.open_value(META, b"sync", &sealed)?;
+        let mut bytes = Bytes(&value);
+        let mark = (|| {
+            Some(SyncMark {
+                generation: u32::from_be_bytes(bytes.take()?),
+                acknowledged: u64::from_be_bytes(bytes.take()?),
+                complete_ms: i64::from_be_bytes(bytes.take()?),
+                complete_count: u64::from_be_bytes(bytes.take()?),
+            })
+        })();
+        mark.ok_or(StateError::DoesNotOpen)
+    }
+
+    /// Remembers how far the sync is, durably.
+    ///
+    /// # Errors
+    /// [`StateError`].
+    pub fn set_mark(&self, mark: SyncMark) -> Result<(), StateError> {
+        self.write_mark(mark)?;
+        Ok(self.db.commit()?)
+    }
+
+    fn write_mark(&self, mark: SyncMark) -> Result<(), StateError> {
+        let mut value = Vec::with_capacity(28);
+        value.extend_from_slice(&mark.generation.to_be_bytes());
+        value.extend_from_slice(&mark.acknowledged.to_be_bytes());
+        value.extend_from_slice(&mark.complete_ms.to_be_bytes());
+        value.extend_from_slice(&mark.complete_count.to_be_bytes());
+        self.meta.insert("sync", self.seal(META, b"sync", &value)?).map_err(DbError::from)?;
+        Ok(())
+    }
+
+    /// Forgets all batches and starts `generation`, durably.
+    ///
+    /// # Errors
+    /// [`StateError`].
+    pub fn start_generation(&self, mark: SyncMark) -> Result<(), StateError> {
+        self.batches.clear().map_err(DbError::from)?;
+        self.set_mark(mark)
+    }
+
+    /// Writes batches that are about to be sent, and the mark, in one durable step.
+    ///
+    /// # Errors
+    /// [`StateError`]; then nothing may be sent.
+    pub fn append(&self, mark: SyncMark, batches: &[(u64, Vec<LocalChange>)]) -> Result<(), StateError> {
+        for (sequence, changes) in batches {
+            let key = batch_key(mark.generation, *sequence);
+            let value = pack(changes);
+            self.batches.insert(key, self.seal(BATCHES, &key, &value)?).map_err(DbError::from)?;
+        }
+        self.set_mark(mark)
+    }
+
+    /// Calls `visit` with each batch of a generation, in order.
+    ///
+    /// # Errors
+    /// [`StateError::DoesNotOpen`] if one is damaged or missing.
+    pub fn batches(
+        &self,
+        generation: u32,
+        visit: &mut dyn FnMut(u64, Vec<LocalChange>),
+    ) -> Result<(), StateError> {
+        for (item, expected) in self.batches.scan_prefix(generation.to_be_bytes()).zip(1u64..) {
+            let (key, sealed) = item.map_err(DbError::from)?;
+            if *key != batch_key(generation, expected) {
+                return Err(StateError::DoesNotOpen);
+            }
+            let value = self.open_value(BATCHES, &key, &sealed)?;
+            visit(expected, unpack(&value).ok_or(StateError::DoesNotOpen)?);
+        }
+        Ok(())
+    }
+
+    /// The log heads, as [`State::set_heads`] got them.
+    ///
+    /// # Errors
+    /// [`StateError`].
+    pub fn heads(&self) -> Result<Option<Vec<u8>>, StateError> {
+        let Some(sealed) = self.meta.get("heads").map_err(DbError::from)? else { return Ok(None) };
+        Ok(Some(self.open_value(META, b"heads", &sealed)?.to_vec()))
+    }
+
+    /// Remembers log heads, durably.
+    ///
+    /// # Errors
+    /// [`StateError`].
+    pub fn set_heads(&self, heads: &[u8]) -> Result<(), StateError> {
+        self.meta.insert("heads", self.seal(META, b"heads", heads)?).map_err(DbError::from)?;
+        Ok(self.db.commit()?)
+    }
+}
+
+fn batch_key(generation: u32, sequence: u64) -> [u8; 12] {
+    let mut key = [0; 12];
+    key[..4].copy_from_slice(&generation.to_be_bytes());
+    key[4..].copy_from_slice(&sequence.to_be_bytes());
+    key
+}
+
+/// `identifier type u8 ‖ token 32 ‖ class u8 (0 withdraws) ‖ valid-until u32 ‖ reference length u16 ‖ reference`.
+fn pack(changes: &[LocalChange]) -> Zeroizing<Vec<u8>> {
+    let mut bytes = Zeroizing::new(Vec::with_capacity(changes.len() * 64));
+    for change in changes {
+        bytes.push(change.identifier.code());
+        bytes.extend_from_slice(change.token.expose_secret());
+        let held = change.registration.as_ref();
+        bytes.push(held.map_or(0, |held| held.class.code()));
+        bytes.extend_from_slice(&held.map_or(0, |held| held.valid_until.0).to_be_bytes());
+        let reference = held.and_then(|held| held.reference.as_deref()).unwrap_or("");
+        let length = u16::try_from(reference.len()).unwrap_or(u16::MAX);
+        bytes.extend_from_slice(&length.to_be_bytes());
+        bytes.extend_from_slice(&reference.as_bytes()[..usize::from(length)]);
+    }
+    bytes
+}
+
+fn unpack(bytes: &[u8]) -> Option<Vec<LocalChange>> {
+    let mut bytes = Bytes(bytes);
+    let mut changes = Vec::new();
+    while !bytes.0.is_empty() {
+        let [identifier] = bytes.take()?;
+        let token = Token::from_bytes(bytes.take()?);
+        let [class] = bytes.take()?;
+        let valid_until = Day(u32::from_be_bytes(bytes.take()?));
+        let length = usize::from(u16::from_be_bytes(bytes.take()?));
+        let (reference, rest) = bytes.0.split_at_checked(length)?;
+        bytes.0 = rest;
+        let reference = std::str::from_utf8(reference).ok().filter(|text| !text.is_empty()).map(Box::from);
+        let registration = match class {
+            0 => None,
+            code => Some(Held { class: SubjectClass::from_code(code)?, valid_until, reference }),
+        };
+        changes.push(LocalChange { identifier: IdentifierType::try_from(identifier).ok()?, token, registration });
+    }
+    Some(changes)
+}
+
+struct Bytes<'a>(&'a [u8]);
+
+impl Bytes<'_> {
+    fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (taken, rest) = self.0.split_first_chunk::<N>()?;
+        self.0 = rest;
+        Some(*taken)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn change(person: u8, reference: Option<&str>) -> LocalChange {
+        LocalChange {
+            identifier: IdentifierType::Bsn,
+            token: Token::from_bytes([person; 32]),
+            registration: Some(Held {
+                class: SubjectClass::Adult,
+                valid_until: Day(21_000),
+                reference: reference.map(Box::from),
+            }),
+        }
+    }
+
+    #[test]
+    fn state_survives_reopening_and_is_not_in_clear() {
+        let dir = tempfile::tempdir().unwrap();
+        let key = StateKey::from_bytes([3; 32]);
+        let mark = SyncMark { generation: 2, acknowledged: 0, complete_ms: 5, complete_count: 1 };
+        {
+            let state = State::open(dir.path(), &key).unwrap();
+            let withdrawn = LocalChange { registration: None, ..change(2, None) };
+            state.append(mark, &[(1, vec![change(1, Some("LP-2026-0042")), withdrawn])]).unwrap();
+            state.set_heads(b"heads").unwrap();
+        }
+        let state = State::open(dir.path(), &key).unwrap();
+        assert_eq!(state.mark().unwrap(), mark);
+        assert_eq!(state.heads().unwrap().as_deref(), Some(b"heads".as_slice()));
+        let mut seen = Vec::new();
+        state.batches(2, &mut |sequence, changes| seen.push((sequence, changes))).unwrap();
+        assert_eq!(seen.len(), 1);
+        assert_eq!(seen[0].1[0].registration, change(1, Some("LP-2026-0042")).registration);
+        assert!(seen[0].1[1].registration.is_none());
+        drop(state);
+        for entry in std::fs::read_dir(dir.path().join("sled")).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_file() {
+                let bytes = std::fs::read(path).unwrap();
+                assert!(!bytes.windows(12).any(|part| part == b"LP-2026-0042"));
+                assert!(!bytes.windows(32).any(|part| part == [1; 32]));
+            }
+        }
+        let other = State::open(dir.path(), &StateKey::from_bytes([4; 32])).unwrap();
+        assert!(matches!(other.mark(), Err(StateError::DoesNotOpen)));
+    }
+
+    #[test]
+    fn a_missing_batch_is_noticed() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = State::open(dir.path(), &StateKey::from_bytes([3; 32])).unwrap();
+        let mark = SyncMark { generation: 1, ..SyncMark::default() };
+        state.append(mark, &[(1, vec![change(1, None)]), (2, vec![change(2, None)])]).unwrap();
+        state.batches.remove(batch_key(1, 1)).unwrap();
+        assert!(state.batches(1, &mut |_, _| ()).is_err());
+    }
+}

@@ -1,0 +1,265 @@
+//! What a node tells people and machines: JSON with stable names, and tables made of the same.
+
+use comfy_table::presets::UTF8_BORDERS_ONLY;
+use comfy_table::{ContentArrangement, Table};
+use hitmachine_core::{Covenant, PartnerStatus, Refusal};
+use hitmachine_proto::answer::Outcome;
+use serde::{Deserialize, Serialize};
+
+use crate::ask::VerifiedAnswer;
+use crate::language::Language;
+use crate::source::RowIssue;
+
+/// An answer whose proof has been checked.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct AnswerView {
+    /// The question's name.
+    pub request_id: String,
+    /// Size of the log in which every entry below is proven.
+    pub log_size: u64,
+    /// One for each person, in the order asked.
+    pub persons: Vec<PersonView>,
+}
+
+/// The answer about one person.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PersonView {
+    /// Place of its entry in the log, from 0.
+    pub log_index: u64,
+    /// The refusal's stable code, if it was refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
+    /// One for each consulted partner, in the covenant's order; empty if refused.
+    pub partners: Vec<PartnerView>,
+}
+
+/// What one partner's register says.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PartnerView {
+    /// Short name in the covenant.
+    pub partner: String,
+    /// Name for people.
+    pub name: String,
+    /// `known`, `not_known`, `could_not_ask` or `does_not_apply`.
+    pub status: StatusWord,
+    /// How to reach it; only where the person is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub contact: Option<String>,
+}
+
+/// [`PartnerStatus`] in machine-readable output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StatusWord {
+    /// Bekend.
+    Known,
+    /// Niet bekend.
+    NotKnown,
+    /// Niet bevraagd.
+    CouldNotAsk,
+    /// Niet van toepassing.
+    DoesNotApply,
+}
+
+impl From<PartnerStatus> for StatusWord {
+    fn from(status: PartnerStatus) -> Self {
+        match status {
+            PartnerStatus::Known => Self::Known,
+            PartnerStatus::NotKnown => Self::NotKnown,
+            PartnerStatus::CouldNotAsk => Self::CouldNotAsk,
+            PartnerStatus::DoesNotApply => Self::DoesNotApply,
+        }
+    }
+}
+
+impl From<StatusWord> for PartnerStatus {
+    fn from(status: StatusWord) -> Self {
+        match status {
+            StatusWord::Known => Self::Known,
+            StatusWord::NotKnown => Self::NotKnown,
+            StatusWord::CouldNotAsk => Self::CouldNotAsk,
+            StatusWord::DoesNotApply => Self::DoesNotApply,
+        }
+    }
+}
+
+impl AnswerView {
+    /// From a verified answer and the covenant that it was given under.
+    pub fn new(answer: &VerifiedAnswer, covenant: &Covenant) -> Self {
+        let persons = answer
+            .persons
+            .iter()
+            .map(|person| {
+                let (refused, partners) = match &person.outcome {
+                    Outcome::Refused(code) => (Some(code.clone()), Vec::new()),
+                    Outcome::Found(rows) => {
+                        (None, rows.iter().map(|(id, status)| partner_view(covenant, id, *status)).collect())
+                    }
+                };
+                PersonView { log_index: person.log_index, refused, partners }
+            })
+            .collect();
+        Self { request_id: answer.request.to_string(), log_size: answer.log_size, persons }
+    }
+
+    /// The first refusal, if any.
+    pub fn refusal(&self) -> Option<&str> {
+        self.persons.iter().find_map(|person| person.refused.as_deref())
+    }
+
+    /// The answer as text for people.
+    pub fn text(&self, language: Language) -> String {
+        let mut text = String::new();
+        for (number, person) in self.persons.iter().enumerate() {
+            if self.persons.len() > 1 {
+                text.push_str(&format!("{} {}\n", language.pick("Persoon", "Person"), number + 1));
+            }
+            if let Some(code) = &person.refused {
+                text.push_str(&format!(
+                    "{} {} ({code})\n",
+                    language.pick("Niet beantwoord:", "Not answered:"),
+                    refusal_text(code, language)
+                ));
+            } else {
+                let mut table = table(&[
+                    language.pick("Instantie", "Organisation"),
+                    language.pick("Uitkomst", "Result"),
+                    language.pick("Contact", "Contact"),
+                ]);
+                for row in &person.partners {
+                    table.add_row([
+                        row.name.as_str(),
+                        language.status(row.status.into()),
+                        row.contact.as_deref().unwrap_or(""),
+                    ]);
+                }
+                text.push_str(&format!("{table}\n"));
+            }
+            text.push_str(&format!(
+                "{} {}{}\n",
+                language.pick("Vastgelegd als logregel", "Recorded as log entry"),
+                person.log_index + 1,
+                language.pick("; het bewijs is gecontroleerd.", "; the proof has been checked."),
+            ));
+        }
+        text
+    }
+}
+
+fn partner_view(covenant: &Covenant, id: &hitmachine_core::PartnerId, status: PartnerStatus) -> PartnerView {
+    let partner = covenant.partner(id);
+    PartnerView {
+        partner: id.to_string(),
+        name: partner.map_or_else(|| id.to_string(), |partner| partner.name.clone()),
+        status: status.into(),
+        contact: partner.filter(|_| status == PartnerStatus::Known).map(|partner| partner.contact.clone()),
+    }
+}
+
+/// A refusal in words.
+pub fn refusal_text(code: &str, language: Language) -> &'static str {
+    match language {
+        Language::Nl => Refusal::text_nl(code),
+        Language::En => Refusal::text_en(code),
+    }
+}
+
+/// A table with a header, as all tables here look.
+pub fn table(header: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_style(UTF8_BORDERS_ONLY).set_content_arrangement(ContentArrangement::Dynamic).set_header(header);
+    table
+}
+
+/// A row that was left out, for reports: never its value.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct IssueView {
+    /// File name without its folder.
+    pub file: String,
+    /// Row as a spreadsheet shows it.
+    pub row: u64,
+    /// Column, if it is about one.
+    pub column: Option<String>,
+    /// Stable code.
+    pub code: String,
+    /// The message in English.
+    pub text_en: String,
+    /// The message in Dutch.
+    pub text_nl: String,
+}
+
+impl From<&RowIssue> for IssueView {
+    fn from(issue: &RowIssue) -> Self {
+        Self {
+            file: issue.file.to_string(),
+            row: issue.row,
+            column: issue.column.as_deref().map(str::to_owned),
+            code: issue.code().to_owned(),
+            text_en: issue.to_string(),
+            text_nl: issue.text_nl(),
+        }
+    }
+}
+
+impl IssueView {
+    /// The message.
+    pub fn text(&self, language: Language) -> &str {
+        language.pick(&self.text_nl, &self.text_en)
+    }
+}
+
+/// How a node is.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct StatusView {
+    /// Short name in the covenant.
+    pub partner: String,
+    /// Whether a `serve` is running, or this is a look from outside.
+    pub serving: bool,
+    /// `ok`, or why the hub cannot be used.
+    pub hub: String,
+    /// Number of the covenant in force, if the hub could be asked.
+    pub covenant_number: Option<u32>,
+    /// SHA-256 of the covenant.
+    pub covenant_version: Option<String>,
+    /// Key epoch.
+    pub key_epoch: u32,
+    /// Key check value of this node's key; the same at every node.
+    pub key_check_value: String,
+    /// Configured sources.
+    pub sources: usize,
+    /// Persons registered, as both sides last agreed.
+    pub persons: u64,
+    /// When that was (RFC 3339), if ever.
+    pub synchronised_at: Option<String>,
+    /// Batches sent or written of which the hub's word is not in yet.
+    pub batches_in_doubt: usize,
+    /// Largest size of the hub's log that this node has seen.
+    pub log_size_seen: u64,
+}
+
+impl StatusView {
+    /// The status as text for people.
+    pub fn text(&self, language: Language) -> String {
+        let mut table = table(&[&self.partner, ""]);
+        let never = language.pick("nog nooit", "never");
+        let serving = if self.serving { language.pick("ja", "yes") } else { language.pick("nee", "no") };
+        table.add_row([language.pick("Draait", "Running"), serving]);
+        table.add_row([language.pick("Knooppunt", "Hub"), &self.hub]);
+        let covenant = match (&self.covenant_number, &self.covenant_version) {
+            (Some(number), Some(version)) => format!("{number} ({}…)", version.get(..12).unwrap_or(version)),
+            _ => "-".into(),
+        };
+        table.add_row([language.pick("Convenant", "Covenant"), &covenant]);
+        let epoch = format!("{} ({})", self.key_epoch, self.key_check_value);
+        table.add_row([language.pick("Sleutelperiode (controlegetal)", "Key epoch (check value)"), &epoch]);
+        table.add_row([language.pick("Bronnen", "Sources"), &self.sources.to_string()]);
+        table.add_row([language.pick("Personen geregistreerd", "Persons registered"), &self.persons.to_string()]);
+        let at = self.synchronised_at.as_deref().unwrap_or(never);
+        table.add_row([language.pick("Laatst gelijk met knooppunt", "Last in step with the hub"), at]);
+        table.add_row([
+            language.pick("Logregels gezien", "Log entries seen"),
+            &self.log_size_seen.to_string(),
+        ]);
+        format!("{table}\n")
+    }
+}
