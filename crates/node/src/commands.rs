@@ -8,12 +8,11 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand};
-use hitmachine_identifier::Admission;
 use hitmachine_node::control::{Ask, AskPerson, ClassWord, Client, Failure, NumberKind, Reply, Request};
 use hitmachine_node::language::Language;
 use hitmachine_node::screen::{Frame, screen};
 use hitmachine_node::source::households::{self, HouseholdSource};
-use hitmachine_node::source::{Delimiter, Encoding};
+use hitmachine_node::source::{Delimiter, Encoding, class_on};
 use hitmachine_node::sync::{Progress, SyncOptions, SyncReport};
 use hitmachine_node::view::{IssueView, table};
 use hitmachine_node::{Node, NodeConfig};
@@ -89,7 +88,7 @@ struct QueryArguments {
     asking: Asking,
     /// Birth date (YYYY-MM-DD), from which minor or adult follows. It does not leave this machine.
     #[arg(long, required_unless_present = "class", conflicts_with = "class")]
-    birth_date: Option<Date>,
+    birth_date: Option<String>,
     /// Minor or adult, if the birth date is not known.
     #[arg(long, value_parser = ["minor", "adult"])]
     class: Option<String>,
@@ -259,7 +258,13 @@ impl Shell {
 
     async fn query(&self, config: NodeConfig, arguments: QueryArguments) -> Outcome {
         let class = match (arguments.birth_date, arguments.class.as_deref()) {
-            (Some(date), _) => class_on(date, today()),
+            (Some(date), _) => match class_on(today(), &date) {
+                Ok(class) => class.into(),
+                Err(problem) => {
+                    eprintln!("hitmachine-node: --birth-date: {}", self.language.pick(problem.text_nl(), &problem.to_string()));
+                    return Err(ExitCode::from(exit::USAGE));
+                }
+            },
             (None, Some("minor")) => ClassWord::Minor,
             _ => ClassWord::Adult,
         };
@@ -302,9 +307,7 @@ impl Shell {
             eprintln!("hitmachine-node: {problem}");
             ExitCode::from(exit::USAGE)
         })?;
-        let kind = config.deployment.kind.parse().map_err(|error| fail(&error, exit::USAGE))?;
-        let admission = Admission::new(kind, config.deployment.test_bsn_prefixes.clone());
-        let admission = admission.map_err(|error| fail(&error, exit::USAGE))?;
+        let admission = open(config.admission())?;
         let read = households::read(&source, &admission, today(), &mut |_, _| ());
         let list = read.map_err(|error| self.failed(&Failure::source(&error)))?;
         if !self.json {
@@ -376,11 +379,6 @@ fn household_source(arguments: &ScreenArguments) -> Result<HouseholdSource, Stri
 fn today() -> Date {
     let zone = TimeZone::get("Europe/Amsterdam").unwrap_or(TimeZone::UTC);
     jiff::Timestamp::now().to_zoned(zone).date()
-}
-
-fn class_on(birth: Date, today: Date) -> ClassWord {
-    let age = today.year() - birth.year() - i16::from((today.month(), today.day()) < (birth.month(), birth.day()));
-    if age < 18 { ClassWord::Minor } else { ClassWord::Adult }
 }
 
 fn print_json(value: &impl serde::Serialize) {

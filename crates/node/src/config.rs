@@ -2,12 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use hitmachine_identifier::DEFAULT_TEST_PREFIXES;
+use hitmachine_identifier::{Admission, DEFAULT_TEST_PREFIXES};
 use hitmachine_service::config::{ConfigError, load, resolve};
 use hitmachine_service::telemetry::LogConfig;
 use hitmachine_service::tls::TlsIdentity;
 use serde::Deserialize;
 
+use crate::OpenError;
 use crate::language::Language;
 use crate::source::CsvSource;
 
@@ -164,6 +165,15 @@ impl NodeConfig {
     /// The language for people.
     pub fn language(&self) -> Language {
         self.language.unwrap_or_else(Language::of_machine)
+    }
+
+    /// Which person numbers this deployment accepts.
+    ///
+    /// # Errors
+    /// [`OpenError::Setting`], [`OpenError::Admission`].
+    pub fn admission(&self) -> Result<Admission, OpenError> {
+        let kind = self.deployment.kind.parse().map_err(|_| OpenError::Setting("deployment.kind"))?;
+        Ok(Admission::new(kind, self.deployment.test_bsn_prefixes.clone())?)
     }
 
     /// The socket by which the command line reaches a running node.

@@ -24,7 +24,7 @@ use zeroize::Zeroizing;
 use crate::ask::{AskError, AskedPerson, Question};
 use crate::language::Language;
 use crate::link::LinkError;
-use crate::node::{Node, admission};
+use crate::node::Node;
 use crate::source::SourceError;
 use crate::sync::{Progress, SyncError, SyncOptions, SyncReport};
 use crate::view::{AnswerView, StatusView};
@@ -295,7 +295,9 @@ impl Node {
         fn field<T: std::str::FromStr<Err = TextError>>(text: &str, field: &'static str) -> Result<T, AskError> {
             text.parse().map_err(|problem| AskError::Field { field, problem })
         }
-        let admission = admission(&self.config)
+        let admission = self
+            .config
+            .admission()
             .map_err(|error| Failure::new("configuration", exit::USAGE, chain(&error), chain(&error)))?;
         let number = |person: &AskPerson| -> Result<CanonicalIdentifier, (&'static str, String, &'static str)> {
             match person.kind {

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use hitmachine_audit::{LogVerifier, NoteError};
 use hitmachine_core::{Clock, PartnerId, SystemClock};
-use hitmachine_identifier::{Admission, AdmissionError};
+use hitmachine_identifier::AdmissionError;
 use hitmachine_pseudonym::{
-    DeploymentId, DeploymentKind, HmacSha256Pseudonymiser, KeyEpoch, NodeKey, Pseudonymiser, Scheme, SelfTestError,
+    DeploymentId, HmacSha256Pseudonymiser, KeyEpoch, NodeKey, Pseudonymiser, Scheme, SelfTestError,
     self_test,
 };
 use hitmachine_service::exit;
@@ -93,7 +93,7 @@ impl Node {
         let partner: PartnerId = config.partner.parse().map_err(|_| OpenError::Setting("partner"))?;
         let deployment: DeploymentId =
             config.deployment.id.parse().map_err(|_| OpenError::Setting("deployment.id"))?;
-        let admission = admission(&config)?;
+        let admission = config.admission()?;
         let epoch = KeyEpoch::new(config.epoch.number).ok_or(OpenError::Setting("epoch.number"))?;
         let scheme: Scheme = config.epoch.scheme.parse().map_err(|_| OpenError::Setting("epoch.scheme"))?;
         let (found, key) = SecretFile::read(&config.epoch.key, Purpose::NodeKey)?;
@@ -148,14 +148,4 @@ impl Node {
     pub fn inquirer(&self) -> &Inquirer {
         &self.inquirer
     }
-}
-
-/// Which numbers this deployment accepts.
-///
-/// # Errors
-/// [`OpenError::Setting`], [`OpenError::Admission`].
-pub(crate) fn admission(config: &NodeConfig) -> Result<Admission, OpenError> {
-    let kind: DeploymentKind =
-        config.deployment.kind.parse().map_err(|_| OpenError::Setting("deployment.kind"))?;
-    Ok(Admission::new(kind, config.deployment.test_bsn_prefixes.clone())?)
 }

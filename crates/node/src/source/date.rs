@@ -13,7 +13,7 @@ const ADULT: i16 = 18;
 /// Whether somebody born on the date in `text` is a minor on `today`.
 ///
 /// Forms: `01-02-2026` and `1-2-2026` (day first), `2026-02-01`, `20260201`.
-pub(super) fn class_on(today: Date, text: &str) -> Result<SubjectClass, IssueKind> {
+pub fn class_on(today: Date, text: &str) -> Result<SubjectClass, IssueKind> {
     let (year, month, day) = parts(text).ok_or(IssueKind::DateForm)?;
     // The BRP writes zeros for parts of a birth date that nobody knows.
     if year == 0 || month == 0 || day == 0 {

@@ -32,6 +32,7 @@ use hitmachine_identifier::Admission;
 use hitmachine_pseudonym::CanonicalIdentifier;
 use jiff::civil::Date;
 
+pub use self::date::class_on;
 pub use self::csv_source::{ClassFrom, Columns, CsvSource, Delimiter, Encoding, NumberType};
 use self::issue::Issues;
 pub use self::issue::{IssueKind, MAX_ISSUES, RowIssue, SourceError};

@@ -1,0 +1,515 @@
+//! `hitmachine demo`: the real thing with made-up people.
+
+use std::io::IsTerminal;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::Args;
+use hitmachine_broker::{BrokerConfig, Running, StartError};
+use hitmachine_node::control::{Ask, AskPerson, Client, NumberKind, Reply, Request};
+use hitmachine_node::language::Language;
+use hitmachine_node::screen::{Frame, ScreeningReport, screen};
+use hitmachine_node::source::households::{self, Household, HouseholdColumns, HouseholdSource};
+use hitmachine_node::source::{ClassFrom, Encoding, class_on};
+use hitmachine_node::sync::{SyncOptions, SyncReport};
+use hitmachine_node::view::{AnswerView, table};
+use hitmachine_node::{Node, NodeConfig};
+use hitmachine_service::{exit, shutdown, telemetry};
+use hitmachine_testkit::deployment::{COORDINATOR, Deployment, DeploymentError, Recipe};
+use hitmachine_testkit::ground_truth::{GroundTruth, Status, ground_truth};
+use hitmachine_testkit::population::{DEFAULT_PERSONS_PER_REGISTER, LIST_FILE, LIST_HOUSEHOLD_COLUMN, Register, list_style};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use serde::Serialize;
+
+use crate::Failure;
+
+/// The year of the trial that the made-up persons are shaped on.
+const SEED: u64 = 2018;
+/// The organisation that asks in the other direction, and about whose register.
+const ASKER: Register = Register::Schuldhulpverlening;
+
+#[derive(Args)]
+pub(crate) struct Arguments {
+    /// Folder for everything the demo makes; a second run goes on in it.
+    #[arg(long, default_value = "demo")]
+    dir: PathBuf,
+    /// Remove what an earlier demo left in the folder, and begin anew.
+    #[arg(long)]
+    fresh: bool,
+    /// Seed of the made-up persons: the same seed, the same persons.
+    #[arg(long, default_value_t = SEED)]
+    seed: u64,
+    /// Persons in each register, about.
+    #[arg(long, default_value_t = DEFAULT_PERSONS_PER_REGISTER)]
+    persons: usize,
+    /// Stop when all has been shown, instead of running until Ctrl-C.
+    #[arg(long)]
+    once: bool,
+    /// Print one JSON summary for machines.
+    #[arg(long)]
+    json: bool,
+    /// Language of what people see.
+    #[arg(long, value_enum)]
+    lang: Option<Language>,
+    /// What to log to standard error.
+    #[arg(long, default_value = "warn")]
+    log: String,
+}
+
+/// What the demo found, for machines.
+#[derive(Serialize)]
+struct Summary {
+    seed: u64,
+    households: usize,
+    persons: usize,
+    households_without_municipal_indication: usize,
+    of_those_known_at_om: usize,
+    hits_per_partner: std::collections::BTreeMap<String, usize>,
+    equals_ground_truth: bool,
+    receipts_verified: usize,
+    log_size: u64,
+    synchronised: Vec<(String, SyncReport)>,
+    screening: ScreeningReport,
+    question_back: AnswerView,
+}
+
+pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
+    let refused = |error: &dyn std::error::Error| Failure::from_error(error, exit::REFUSED);
+    telemetry::init_logging(telemetry::LogFormat::Text, &arguments.log).map_err(|error| refused(&error))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| refused(&error))?;
+    runtime.block_on(demo(arguments))
+}
+
+async fn demo(arguments: Arguments) -> Result<(), Failure> {
+    let stop = shutdown::signal().map_err(|error| Failure::from_error(&error, exit::REFUSED))?;
+    let show = Show { language: arguments.lang.unwrap_or_else(Language::of_machine), quiet: arguments.json };
+    let today = today();
+    let deployment = prepare(&arguments, today, &show)?;
+
+    let broker = Broker::start(&deployment).await?;
+    show.line(&format!(
+        "{} {} (TLS 1.3, X25519MLKEM768, {})",
+        show.pick("Knooppunt luistert op", "Broker listens on"),
+        broker.running.address,
+        show.pick("met certificaten aan beide kanten", "certificates on both sides"),
+    ));
+
+    let mut synchronised = Vec::new();
+    let mut nodes = Vec::new();
+    for partner in deployment.registering() {
+        let node = open(&deployment, partner, broker.running.address).await?;
+        let reply = node.handle(Request::Sync(SyncOptions::default()), Arc::new(|_| ())).await;
+        synchronised.push((partner.to_owned(), expect_synced(reply)?));
+        nodes.push((partner, Arc::new(node)));
+    }
+    show.registers(&synchronised);
+
+    let coordinator = open(&deployment, COORDINATOR, broker.running.address).await?;
+    let list = read_list(&deployment, coordinator.config(), today)?;
+    let client = Arc::new(Client::Own(Box::new(coordinator)));
+    let screening = show.screening(Arc::clone(&client), &list.households).await;
+    show.line(&screening.text(show.language, Some(12)));
+
+    let truth = ground_truth(&deployment.registers(), today)
+        .map_err(|error| Failure::from_error(&error, exit::REFUSED))?;
+    let question_back = ask_back(&deployment, &nodes, today, &show).await?;
+    let summary = summarise(deployment.recipe(), synchronised, screening, question_back, &truth);
+    if arguments.json {
+        let text = serde_json::to_string_pretty(&summary)
+            .map_err(|error| Failure::from_error(&error, exit::REFUSED))?;
+        println!("{text}");
+    } else {
+        show.summary(&summary);
+    }
+    if !summary.equals_ground_truth {
+        return Err(Failure::new("the answers differ from the ground truth", exit::INTEGRITY));
+    }
+    let complete = summary.receipts_verified == summary.persons + summary.question_back.persons.len();
+    if !complete {
+        return Err(Failure::new("not every person was answered", exit::UNREACHABLE));
+    }
+
+    if !arguments.once {
+        serve_until(stop, &deployment, &broker, nodes, client, &show).await?;
+    }
+    broker.stop().await
+}
+
+/// Makes the folder, or finds what an earlier run made.
+fn prepare(arguments: &Arguments, today: Date, show: &Show) -> Result<Deployment, Failure> {
+    let failed = |error: DeploymentError| Failure::from_error(&error, exit::REFUSED);
+    let dir = &arguments.dir;
+    if arguments.fresh && dir.exists() {
+        // Only what a demo made is ever removed.
+        let empty = std::fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_none());
+        if !Deployment::is_in(dir) && !empty {
+            return Err(failed(DeploymentError::NotADeployment(dir.clone())));
+        }
+        std::fs::remove_dir_all(dir).map_err(|error| Failure::from_error(&error, exit::REFUSED))?;
+    }
+    let wanted = (arguments.seed, arguments.persons);
+    let deployment = match Deployment::open(dir) {
+        Ok(found) if (found.recipe().seed, found.recipe().persons) == wanted => found,
+        Ok(_) => {
+            let text = format!(
+                "{} holds a demo with another seed or size; add --fresh to replace it, or name another --dir",
+                dir.display()
+            );
+            return Err(Failure::new(text, exit::USAGE));
+        }
+        Err(_) => {
+            show.line(show.pick(
+                "Sleutels, certificaten, convenant en verzonnen registers maken …",
+                "Making keys, certificates, a covenant and made-up registers …",
+            ));
+            let recipe = Recipe { seed: arguments.seed, persons: arguments.persons, today };
+            Deployment::create(dir, recipe).map_err(failed)?
+        }
+    };
+    show.line(&format!("{} {}", show.pick("Map:", "Folder:"), deployment.dir().display()));
+    Ok(deployment)
+}
+
+/// The broker, in this process: the same code as `hitmachine-broker serve`.
+struct Broker {
+    running: Running,
+    trigger: shutdown::Trigger,
+    task: tokio::task::JoinHandle<Result<(), StartError>>,
+}
+
+impl Broker {
+    async fn start(deployment: &Deployment) -> Result<Self, Failure> {
+        let config = BrokerConfig::load(&deployment.broker_config())
+            .map_err(|error| Failure::from_error(&error, exit::USAGE))?;
+        let (trigger, stopping) = shutdown::channel();
+        let (ready, when_ready) = tokio::sync::oneshot::channel();
+        let serving = hitmachine_broker::run(config, stopping.wait(), move |running| {
+            // Nobody waits any more if this function was given up.
+            let _ = ready.send(running);
+        });
+        let task = tokio::spawn(serving);
+        match when_ready.await {
+            Ok(running) => Ok(Self { running, trigger, task }),
+            Err(_) => Err(ended(task.await)),
+        }
+    }
+
+    async fn stop(self) -> Result<(), Failure> {
+        self.trigger.fire();
+        match self.task.await {
+            Ok(Ok(())) => Ok(()),
+            other => Err(ended(other)),
+        }
+    }
+}
+
+fn ended(outcome: Result<Result<(), StartError>, tokio::task::JoinError>) -> Failure {
+    match outcome {
+        Ok(Err(error)) => Failure::from_error(&error, error.exit_code()),
+        _ => Failure::new("the broker stopped unexpectedly", exit::REFUSED),
+    }
+}
+
+async fn open(deployment: &Deployment, partner: &str, broker: SocketAddr) -> Result<Node, Failure> {
+    let mut config = NodeConfig::load(&deployment.node_config(partner))
+        .map_err(|error| Failure::from_error(&error, exit::USAGE))?;
+    config.broker.address = broker.to_string();
+    Node::open(config).await.map_err(|error| Failure::from_error(&error, error.exit_code()))
+}
+
+fn expect_synced(reply: Reply) -> Result<SyncReport, Failure> {
+    match reply {
+        Reply::Synced(report) => Ok(report),
+        Reply::Failed(failure) => Err(Failure::new(failure.text_en, failure.exit)),
+        _ => Err(Failure::new("unexpected reply", exit::REFUSED)),
+    }
+}
+
+fn read_list(
+    deployment: &Deployment,
+    config: &NodeConfig,
+    today: Date,
+) -> Result<households::HouseholdOutcome, Failure> {
+    let style = list_style();
+    let source = HouseholdSource {
+        path: deployment.registers().join(LIST_FILE),
+        delimiter: style.delimiter.try_into().unwrap_or_default(),
+        encoding: Encoding::Utf8,
+        columns: HouseholdColumns {
+            household: LIST_HOUSEHOLD_COLUMN.into(),
+            identifier: style.bsn_column.into(),
+            numeric: style.numeric_bsn,
+            class: ClassFrom::BirthDate(style.birth_date_column.into()),
+            reference: Some(style.reference_column.into()),
+        },
+    };
+    let admission = config.admission().map_err(|error| Failure::from_error(&error, exit::USAGE))?;
+    households::read(&source, &admission, today, &mut |_, _| ())
+        .map_err(|error| Failure::from_error(&error, exit::USAGE))
+}
+
+/// A partner asks about one of its own clients: the other direction.
+async fn ask_back(
+    deployment: &Deployment,
+    nodes: &[(&str, Arc<Node>)],
+    today: Date,
+    show: &Show,
+) -> Result<AnswerView, Failure> {
+    let node = nodes.iter().find(|(partner, _)| *partner == ASKER.id()).map(|(_, node)| node);
+    let node = node.ok_or_else(|| Failure::new("no such partner", exit::REFUSED))?;
+    let (number, birth_date) = first_client(&deployment.registers(), ASKER)?;
+    let class = class_on(today, &birth_date).map_err(|error| Failure::from_error(&error, exit::REFUSED))?;
+    let ask = Ask {
+        purpose: "signalering".into(),
+        case: "SHV-DEMO-1".into(),
+        user: "demo-medewerker".into(),
+        role: "professional".into(),
+        responsible: None,
+        persons: vec![AskPerson { kind: NumberKind::Bsn, number: number.into(), class: class.into() }],
+    };
+    match node.handle(Request::Ask(ask), Arc::new(|_| ())).await {
+        Reply::Asked(answer) => {
+            show.line(show.pick(
+                "En andersom: schuldhulpverlening vraagt naar een eigen cliënt.",
+                "And the other way round: schuldhulpverlening asks about one of its own clients.",
+            ));
+            show.line(&answer.text(show.language));
+            Ok(answer)
+        }
+        Reply::Failed(failure) => Err(Failure::new(failure.text_en, failure.exit)),
+        _ => Err(Failure::new("unexpected reply", exit::REFUSED)),
+    }
+}
+
+/// Number and birth date in the first row of a register, as its organisation would look it up.
+fn first_client(registers: &Path, register: Register) -> Result<(String, String), Failure> {
+    let style = register.style();
+    let path = registers.join(register.file_name());
+    let text = std::fs::read_to_string(&path).map_err(|error| Failure::from_error(&error, exit::REFUSED))?;
+    let mut lines = text.lines();
+    let column = |header: &str, name: &str| header.split(style.delimiter).position(|cell| cell == name);
+    let found = lines.next().zip(lines.next()).and_then(|(header, row)| {
+        let cells: Vec<&str> = row.split(style.delimiter).collect();
+        let number = cells.get(column(header, style.bsn_column)?)?;
+        let birth_date = cells.get(column(header, style.birth_date_column)?)?;
+        Some(((*number).to_owned(), (*birth_date).to_owned()))
+    });
+    found.ok_or_else(|| Failure::new("the register has no first row", exit::REFUSED))
+}
+
+fn summarise(
+    recipe: &Recipe,
+    synchronised: Vec<(String, SyncReport)>,
+    screening: ScreeningReport,
+    question_back: AnswerView,
+    truth: &GroundTruth,
+) -> Summary {
+    let municipal: Vec<&str> =
+        Register::ALL.into_iter().filter(|register| register.is_municipal()).map(Register::id).collect();
+    let without: Vec<_> =
+        screening.households.iter().filter(|household| !household.is_known_at(&municipal)).collect();
+    let at_om = without.iter().filter(|household| household.is_known_at(&[Register::OmReclassering.id()])).count();
+    let hits = screening.totals.partners.iter().map(|(partner, counts)| {
+        (partner.clone(), counts.get(&hitmachine_node::view::StatusWord::Known).copied().unwrap_or(0))
+    });
+    let mut summary = Summary {
+        seed: recipe.seed,
+        households: screening.totals.households,
+        persons: screening.totals.persons,
+        households_without_municipal_indication: without.len(),
+        of_those_known_at_om: at_om,
+        hits_per_partner: hits.collect(),
+        equals_ground_truth: false,
+        receipts_verified: screening.totals.answered + question_back.persons.len(),
+        log_size: question_back.log_size,
+        synchronised,
+        screening,
+        question_back,
+    };
+    summary.equals_ground_truth = equals(&summary, truth);
+    summary
+}
+
+/// Whether every answer about every person is what the plain registers say.
+fn equals(summary: &Summary, truth: &GroundTruth) -> bool {
+    use hitmachine_node::screen::ScreenResult;
+    use hitmachine_node::view::StatusWord;
+    let counts = summary.households == truth.households
+        && summary.persons == truth.persons
+        && summary.households_without_municipal_indication == truth.households_without_municipal_indication
+        && summary.of_those_known_at_om == truth.of_those_known_at_om
+        && summary.hits_per_partner == truth.hits_per_partner;
+    let mut answered = 0;
+    let persons = summary.screening.households.iter().flat_map(|household| {
+        household.persons.iter().map(move |person| (&household.household, person))
+    });
+    let each = persons.into_iter().all(|(household, person)| {
+        answered += 1;
+        let label = person.label.as_deref().unwrap_or("");
+        let expected = truth.per_person.iter().find(|(name, own, _)| name == household && own == label);
+        let (ScreenResult::Answer(answer), Some((_, _, expected))) = (&person.result, expected) else {
+            return false;
+        };
+        answer.partners.len() == expected.len()
+            && answer.partners.iter().all(|row| match expected.get(&row.partner) {
+                Some(Status::Known) => row.status == StatusWord::Known,
+                Some(Status::NotKnown) => row.status == StatusWord::NotKnown,
+                Some(Status::DoesNotApply) => row.status == StatusWord::DoesNotApply,
+                None => false,
+            })
+    });
+    counts && each && answered == truth.per_person.len()
+}
+
+/// Keeps all nodes in step, and reachable for `hitmachine-node`, until Ctrl-C.
+async fn serve_until(
+    stop: impl Future<Output = ()>,
+    deployment: &Deployment,
+    broker: &Broker,
+    nodes: Vec<(&str, Arc<Node>)>,
+    client: Arc<Client>,
+    show: &Show,
+) -> Result<(), Failure> {
+    let (trigger, stopping) = shutdown::channel();
+    let mut serving = tokio::task::JoinSet::new();
+    let own = match Arc::into_inner(client) {
+        Some(Client::Own(node)) => Some((COORDINATOR, Arc::new(*node))),
+        _ => None,
+    };
+    for (_, node) in nodes.into_iter().chain(own) {
+        serving.spawn(hitmachine_node::serve::serve(node, stopping.clone().wait(), || ()));
+    }
+    show.running(deployment, broker);
+    stop.await;
+    trigger.fire();
+    while let Some(ended) = serving.join_next().await {
+        ended
+            .map_err(|error| Failure::from_error(&error, exit::REFUSED))?
+            .map_err(|error| Failure::from_error(&error, exit::REFUSED))?;
+    }
+    Ok(())
+}
+
+fn today() -> Date {
+    let zone = TimeZone::get("Europe/Amsterdam").unwrap_or(TimeZone::UTC);
+    jiff::Timestamp::now().to_zoned(zone).date()
+}
+
+/// What people see.
+struct Show {
+    language: Language,
+    quiet: bool,
+}
+
+impl Show {
+    fn pick<'a>(&self, nl: &'a str, en: &'a str) -> &'a str {
+        self.language.pick(nl, en)
+    }
+
+    fn line(&self, text: &str) {
+        if !self.quiet {
+            println!("{text}");
+        }
+    }
+
+    fn registers(&self, synchronised: &[(String, SyncReport)]) {
+        let mut rows = table(&[
+            self.pick("Instantie", "Organisation"),
+            self.pick("Rijen", "Rows"),
+            self.pick("Overgeslagen", "Left out"),
+            self.pick("Verstuurd", "Sent"),
+            self.pick("Personen geregistreerd", "Persons registered"),
+        ]);
+        for (partner, report) in synchronised {
+            rows.add_row([
+                partner.clone(),
+                report.rows.to_string(),
+                report.bad_rows.to_string(),
+                (report.registered + report.withdrawn).to_string(),
+                report.persons.to_string(),
+            ]);
+        }
+        self.line(&format!("\n{rows}"));
+        for issue in synchronised.iter().flat_map(|(_, report)| &report.issues).take(4) {
+            self.line(&format!("  {}", issue.text(self.language)));
+        }
+        self.line("");
+    }
+
+    async fn screening(&self, client: Arc<Client>, households: &[Household]) -> ScreeningReport {
+        let persons = households.iter().map(|household| household.persons.len() as u64).sum();
+        let visible = !self.quiet && std::io::stderr().is_terminal();
+        let target = if visible { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let bar = ProgressBar::with_draw_target(Some(persons), target);
+        // The template is a constant; were it wrong, the default style would show.
+        if let Ok(style) = ProgressStyle::with_template("{msg} [{bar:40}] {pos}/{len} {per_sec} {eta}") {
+            bar.set_style(style.progress_chars("=> "));
+        }
+        bar.set_message(self.pick("Top-150 bevragen", "Asking about the Top-150").to_owned());
+        self.line(self.pick(
+            "De informatiecoördinator van het Veiligheidshuis bevraagt de Top-150:",
+            "The information coordinator of the Veiligheidshuis asks about the Top-150:",
+        ));
+        let frame = Frame {
+            purpose: "screening".into(),
+            case: "TOP150-DEMO".into(),
+            user: "demo-coordinator".into(),
+            role: "informatiecoordinator".into(),
+            responsible: None,
+        };
+        let report = screen(client, &frame, households, |done| bar.set_position(done as u64)).await;
+        bar.finish_and_clear();
+        report
+    }
+
+    fn summary(&self, summary: &Summary) {
+        let mut rows = table(&[self.pick("Samenvatting", "Summary"), ""]);
+        let mut add = |nl: &str, en: &str, value: String| {
+            rows.add_row([self.pick(nl, en).to_owned(), value]);
+        };
+        add("Huishoudens", "Households", summary.households.to_string());
+        add("Personen", "Persons", summary.persons.to_string());
+        add(
+            "Huishoudens zonder indicatie bij de drie gemeentelijke partners",
+            "Households without indication at the three municipal partners",
+            summary.households_without_municipal_indication.to_string(),
+        );
+        add(
+            "  daarvan bekend bij OM/reclassering",
+            "  of those known at OM/reclassering",
+            summary.of_those_known_at_om.to_string(),
+        );
+        for (partner, hits) in &summary.hits_per_partner {
+            add(&format!("Personen bekend bij {partner}"), &format!("Persons known at {partner}"), hits.to_string());
+        }
+        add(
+            "Antwoorden waarvan het bewijs in het logboek is gecontroleerd",
+            "Answers whose proof in the log has been checked",
+            summary.receipts_verified.to_string(),
+        );
+        add("Logregels bij het knooppunt", "Entries in the broker's log", summary.log_size.to_string());
+        let same = if summary.equals_ground_truth { self.pick("ja", "yes") } else { self.pick("NEE", "NO") };
+        add(
+            "Gelijk aan wat uit de platte registers volgt",
+            "Equal to what follows from the plain registers",
+            same.to_owned(),
+        );
+        self.line(&format!("{rows}"));
+    }
+
+    fn running(&self, deployment: &Deployment, broker: &Broker) {
+        let metrics = broker.running.metrics.map_or_else(|| "-".to_owned(), |at| format!("http://{at}/metrics"));
+        let config = deployment.node_config("leerplicht");
+        self.line(&format!(
+            "\n{} {}\n{} hitmachine-node --config {} status\n{}",
+            self.pick("Meetwaarden:", "Metrics:"),
+            metrics,
+            self.pick("Probeer in een ander venster:", "Try in another window:"),
+            config.display(),
+            self.pick("De demo draait door tot Ctrl-C.", "The demo runs on until Ctrl-C."),
+        ));
+    }
+}

@@ -1,0 +1,117 @@
+//! `hitmachine keys`.
+
+use std::path::PathBuf;
+
+use clap::{Subcommand, ValueEnum};
+use hitmachine_audit::{LogSigner, Origin};
+use hitmachine_pseudonym::{DeploymentId, HmacSha256Pseudonymiser, KeyEpoch, NodeKey};
+use hitmachine_service::exit;
+use hitmachine_service::secret::{Purpose, SecretFile};
+
+use crate::Failure;
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Make a key file that only you can read. An existing file is never overwritten.
+    New {
+        /// The file.
+        file: PathBuf,
+        /// What the key is for.
+        #[arg(long, value_enum)]
+        purpose: KeyPurpose,
+        /// Key epoch, for a node key and a pepper.
+        #[arg(long, default_value_t = 1)]
+        epoch: u32,
+    },
+    /// Show what is public about a key file: the key check value of a node key, the verifier of a log's signing key.
+    Show {
+        /// The file.
+        file: PathBuf,
+        /// What the key is for.
+        #[arg(long, value_enum)]
+        purpose: KeyPurpose,
+        /// Deployment id in the covenant, 32 hexadecimal digits; needed for a node key.
+        #[arg(long)]
+        deployment: Option<DeploymentId>,
+        /// Name of the log; needed for a signing key.
+        #[arg(long)]
+        origin: Option<String>,
+    },
+    /// Print a new deployment id for a covenant: 16 random bytes, public.
+    DeploymentId,
+}
+
+/// What a key is for.
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum KeyPurpose {
+    /// Pseudonym key, the same at every node.
+    NodeKey,
+    /// Pepper of the broker.
+    Pepper,
+    /// Signs the audit log's checkpoints.
+    AuditSigning,
+    /// Wraps the audit log's period keys.
+    AuditWrapping,
+    /// Encrypts a node's local state.
+    NodeState,
+}
+
+impl From<KeyPurpose> for Purpose {
+    fn from(purpose: KeyPurpose) -> Self {
+        match purpose {
+            KeyPurpose::NodeKey => Self::NodeKey,
+            KeyPurpose::Pepper => Self::Pepper,
+            KeyPurpose::AuditSigning => Self::AuditSigning,
+            KeyPurpose::AuditWrapping => Self::AuditWrapping,
+            KeyPurpose::NodeState => Self::NodeState,
+        }
+    }
+}
+
+pub(crate) fn run(command: &Command) -> Result<(), Failure> {
+    match command {
+        Command::New { file, purpose, epoch } => {
+            let number = match purpose {
+                KeyPurpose::NodeKey | KeyPurpose::Pepper => {
+                    KeyEpoch::new(*epoch).ok_or_else(|| Failure::new("epochs count from 1", exit::USAGE))?.get()
+                }
+                _ => 0,
+            };
+            let mut key = [0; 32];
+            getrandom::fill(&mut key).map_err(|error| Failure::from_error(&error, exit::REFUSED))?;
+            let written = SecretFile::write_new(file, (*purpose).into(), number, &key);
+            key.fill(0);
+            written.map_err(|error| Failure::from_error(&error, exit::REFUSED))?;
+            println!("{} written", file.display());
+        }
+        Command::Show { file, purpose, deployment, origin } => {
+            let read = SecretFile::read(file, (*purpose).into());
+            let (number, key) = read.map_err(|error| Failure::from_error(&error, exit::USAGE))?;
+            match (purpose, deployment, origin) {
+                (KeyPurpose::NodeKey, Some(deployment), _) => {
+                    let epoch = KeyEpoch::new(number)
+                        .ok_or_else(|| Failure::new("the key file has no epoch", exit::USAGE))?;
+                    let key = HmacSha256Pseudonymiser::new(NodeKey::from_bytes(*key), *deployment, epoch);
+                    println!("key epoch {number}, key check value {}", key.key_check_value());
+                }
+                (KeyPurpose::AuditSigning, _, Some(origin)) => {
+                    let origin =
+                        Origin::new(origin.clone()).map_err(|error| Failure::from_error(&error, exit::USAGE))?;
+                    println!("{}", LogSigner::new(origin, &key).verifier());
+                }
+                (KeyPurpose::NodeKey, None, _) => {
+                    return Err(Failure::new("a node key's check value needs --deployment", exit::USAGE));
+                }
+                (KeyPurpose::AuditSigning, _, None) => {
+                    return Err(Failure::new("a signing key's verifier needs --origin", exit::USAGE));
+                }
+                _ => println!("a {} key file, number {number}; nothing about it is public", Purpose::from(*purpose)),
+            }
+        }
+        Command::DeploymentId => {
+            let id = DeploymentId::generate().map_err(|error| Failure::from_error(&error, exit::REFUSED))?;
+            println!("{id}");
+        }
+    }
+    Ok(())
+}
