@@ -64,6 +64,8 @@ pub struct PersonAnswer {
     pub outcome: Outcome,
     /// Place of its entry in the log, from 0.
     pub log_index: u64,
+    /// Leaf hash of its entry: what the log at that place must have for ever.
+    pub leaf: Hash,
 }
 
 /// Why there is no answer to show.
@@ -232,7 +234,8 @@ impl Inquirer {
                 return Err(Evidence::Answers);
             }
             self.check_entry(query, covenant, place, &answer, &logged.answer, &verified)?;
-            persons.push(PersonAnswer { outcome: answer.outcome, log_index: verified.leaf_index() });
+            let leaf = verified.opening().commitment().leaf_hash();
+            persons.push(PersonAnswer { outcome: answer.outcome, log_index: verified.leaf_index(), leaf });
             head = Some(verified.head());
         }
         let found = persons.iter().any(|person| matches!(person.outcome, Outcome::Found(_)));

@@ -1,5 +1,6 @@
 //! The way to the hub: one channel, and the parameters that hub and node must agree on.
 
+use std::error::Error;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -55,6 +56,8 @@ impl From<Status> for LinkError {
             None if status.code() == tonic::Code::DeadlineExceeded || status.code() == tonic::Code::Cancelled => {
                 Self::TimedOut
             }
+            // A status that the hub sent has no cause on this side; a broken connection has one.
+            None if status.source().is_some() => Self::Connect(ConnectError::Protocol),
             None => Self::Refused(status.message().to_owned()),
         }
     }

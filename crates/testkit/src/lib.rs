@@ -6,6 +6,7 @@
 //! - [`ground_truth`]: what a screening of that list must answer, worked out from those files without the
 //!   product;
 //! - [`pki`]: a certificate authority for tests and demonstrations, with the OIN where `PKIoverheid` puts it;
+//! - [`process`]: real programs as child processes;
 //! - [`rng`]: the generator that makes all of this the same for a seed, on every machine.
 //!
 //! Nothing here is for production data: the people do not exist, their numbers come from test ranges, and the
@@ -15,4 +16,5 @@ pub mod deployment;
 pub mod ground_truth;
 pub mod pki;
 pub mod population;
+pub mod process;
 pub mod rng;
