@@ -1,4 +1,5 @@
 //! kill -9 of the broker at random moments, during a sync and a stream of questions.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "a test")]
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -55,9 +56,16 @@ async fn nothing_acknowledged_is_lost_at_100_random_kills() {
         let stop = Arc::new(AtomicBool::new(false));
         let mut asking = Vec::new();
         for asker in 0..ASKERS {
-            let (coordinator, released, stop) = (Arc::clone(&coordinator), Arc::clone(&released), Arc::clone(&stop));
+            let (coordinator, released, stop) =
+                (Arc::clone(&coordinator), Arc::clone(&released), Arc::clone(&stop));
             let (bsn, birth_date) = persons[(asker * 31) % persons.len()].clone();
-            asking.push(tokio::spawn(ask_until(coordinator, bsn, birth_date, released, stop)));
+            asking.push(tokio::spawn(ask_until(
+                coordinator,
+                bsn,
+                birth_date,
+                released,
+                stop,
+            )));
         }
         let syncing = {
             let partner = Arc::clone(&partner);
@@ -70,24 +78,37 @@ async fn nothing_acknowledged_is_lost_at_100_random_kills() {
             task.await.unwrap();
         }
         match syncing.await.unwrap() {
-            Ok(full) => assert!(!full, "round {round}: acknowledged batches were lost, all was sent again"),
+            Ok(full) => assert!(
+                !full,
+                "round {round}: acknowledged batches were lost, all was sent again"
+            ),
             Err(code) => {
                 interrupted += 1;
-                assert!(["unreachable", "connection_refused", "protocol", "timed_out"].contains(&code.as_str()), "{code}");
+                assert!(
+                    ["unreachable", "connection_refused", "protocol", "timed_out"].contains(&code.as_str()),
+                    "{code}"
+                );
             }
         }
         if round % 10 == 9 {
             check_log(&deployment, &released);
         }
     }
-    assert!(interrupted > 10, "only {interrupted} syncs were cut off: the kills come too late");
+    assert!(
+        interrupted > 10,
+        "only {interrupted} syncs were cut off: the kills come too late"
+    );
 
     // After the last restart the sync goes on where it was: nothing acknowledged is missing, and both sides agree.
     let broker = BrokerProcess::start(&deployment, address).unwrap();
     assert_eq!(sync(&partner).await, Ok(false));
     // One more question proves that the log only grew since every answer before.
     let (bsn, birth_date) = &persons[0];
-    let last = coordinator.inquirer().ask(&screening(&coordinator, bsn, birth_date)).await.unwrap();
+    let last = coordinator
+        .inquirer()
+        .ask(&screening(&coordinator, bsn, birth_date))
+        .await
+        .unwrap();
     assert!(last.log_size > *released.lock().unwrap().keys().next_back().unwrap());
     assert_eq!(broker.stop().unwrap(), Some(0));
     check_log(&deployment, &released);
@@ -99,7 +120,11 @@ async fn nothing_acknowledged_is_lost_at_100_random_kills() {
 /// Number and birth date of everybody in a register, from its plain file.
 fn persons_of(deployment: &Deployment, register: Register) -> Vec<(String, String)> {
     let bytes = std::fs::read(deployment.registers().join(register.file_name())).unwrap();
-    let text: String = bytes.iter().filter(|byte| byte.is_ascii()).map(|byte| char::from(*byte)).collect();
+    let text: String = bytes
+        .iter()
+        .filter(|byte| byte.is_ascii())
+        .map(|byte| char::from(*byte))
+        .collect();
     let mut persons: Vec<(String, String)> = text
         .lines()
         .skip(1)
@@ -120,7 +145,10 @@ fn is_valid(bsn: &str) -> bool {
 }
 
 async fn sync(partner: &Node) -> Result<bool, String> {
-    let options = SyncOptions { full: false, confirm_shrink: true };
+    let options = SyncOptions {
+        full: false,
+        confirm_shrink: true,
+    };
     match partner.handle(Request::Sync(options), Arc::new(|_| ())).await {
         Reply::Synced(report) => Ok(report.full),
         Reply::Failed(failure) => Err(failure.code),
@@ -147,7 +175,10 @@ async fn ask_until(
             }
             Err(error) => {
                 let error = error.to_string();
-                assert!(!error.contains("proven"), "a released answer is not in the log: {error}");
+                assert!(
+                    !error.contains("proven"),
+                    "a released answer is not in the log: {error}"
+                );
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
         }
@@ -158,8 +189,10 @@ async fn ask_until(
 fn check_log(deployment: &Deployment, released: &Released) {
     let broker = deployment.dir().join("broker");
     let secret = |name: &str, purpose| *SecretFile::read(broker.join(name), purpose).unwrap().1;
-    let signer =
-        LogSigner::new(Origin::new(LOG_ORIGIN).unwrap(), &secret("audit-signing.key", Purpose::AuditSigning));
+    let signer = LogSigner::new(
+        Origin::new(LOG_ORIGIN).unwrap(),
+        &secret("audit-signing.key", Purpose::AuditSigning),
+    );
     let wrapping = WrappingKey::from_bytes(secret("audit-wrapping.key", Purpose::AuditWrapping));
     let audit = copy(&broker.join("data").join("audit"));
     let keys = copy(&broker.join("audit-keys"));
@@ -168,7 +201,10 @@ fn check_log(deployment: &Deployment, released: &Released) {
     let (log, recovery) = Log::open(config, Arc::new(RealDisk)).unwrap();
     let released = released.lock().unwrap();
     let largest = released.keys().next_back().copied().unwrap_or(0);
-    assert!(recovery.head.size > largest || released.is_empty(), "the log is shorter than a released answer");
+    assert!(
+        recovery.head.size > largest || released.is_empty(),
+        "the log is shorter than a released answer"
+    );
     let mut found = 0;
     for entry in log.entries() {
         let entry = entry.unwrap();
@@ -183,7 +219,12 @@ fn check_log(deployment: &Deployment, released: &Released) {
 /// A copy to look at: opening a log repairs its end, which is the broker's to do.
 fn copy(from: &Path) -> tempfile::TempDir {
     let to = tempfile::tempdir().unwrap();
-    let copied = std::process::Command::new("cp").arg("-a").arg(from.join(".")).arg(to.path()).status().unwrap();
+    let copied = std::process::Command::new("cp")
+        .arg("-a")
+        .arg(from.join("."))
+        .arg(to.path())
+        .status()
+        .unwrap();
     assert!(copied.success());
     to
 }

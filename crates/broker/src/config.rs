@@ -111,7 +111,10 @@ impl BrokerConfig {
 
     /// Certificate and key as the TLS code wants them.
     pub fn identity(&self) -> TlsIdentity {
-        TlsIdentity { certificate: self.tls.certificate.clone(), key: self.tls.key.clone() }
+        TlsIdentity {
+            certificate: self.tls.certificate.clone(),
+            key: self.tls.key.clone(),
+        }
     }
 
     /// Where registrations are kept.

@@ -135,7 +135,9 @@ impl Hub {
             syncs: Mutex::new(HashMap::new()),
             metrics: parts.metrics,
         };
-        hub.metrics.persons.set(i64::try_from(hub.register().persons()).unwrap_or(i64::MAX));
+        hub.metrics
+            .persons
+            .set(i64::try_from(hub.register().persons()).unwrap_or(i64::MAX));
         hub
     }
 
@@ -181,7 +183,10 @@ impl Hub {
         let (now, clock_is_sound) = self.now();
         let digest: [u8; 32] = Sha256::digest(&request.query).into();
         let parsed = if request.known_sizes.len() > MAX_KNOWN_SIZES {
-            Err(query::MalformedQuery { request: None, field: "known_sizes" })
+            Err(query::MalformedQuery {
+                request: None,
+                field: "known_sizes",
+            })
         } else {
             query::parse(&request.query, digest)
         };
@@ -199,7 +204,10 @@ impl Hub {
             tracing::error!(%error, "the log's receipts do not fit the answers");
             AskError::LogStopped
         })?;
-        self.metrics.lookups.get_or_create(&OutcomeLabel { outcome }).inc_by(persons);
+        self.metrics
+            .lookups
+            .get_or_create(&OutcomeLabel { outcome })
+            .inc_by(persons);
         self.metrics.answer_seconds.observe(begun.elapsed().as_secs_f64());
         Ok(receipt::response(released))
     }
@@ -215,7 +223,10 @@ impl Hub {
             let refused = RefusedQuery::other(&self.covenant, asker, Refusal::ClockBehind, query);
             return Self::refuse(asker, refused, now);
         }
-        match self.covenant.authorise(asker, query, self.epoch.number, Day::of(now)) {
+        match self
+            .covenant
+            .authorise(asker, query, self.epoch.number, Day::of(now))
+        {
             Ok(permit) => {
                 let finding = permit.look_up(&self.register(), now);
                 let (drafts, unreleased) = finding.seal(now, answer::encode);
@@ -225,7 +236,11 @@ impl Hub {
         }
     }
 
-    fn refuse(asker: &Asker, refused: RefusedQuery, now: Timestamp) -> (&'static str, Vec<Draft>, Unreleased) {
+    fn refuse(
+        asker: &Asker,
+        refused: RefusedQuery,
+        now: Timestamp,
+    ) -> (&'static str, Vec<Draft>, Unreleased) {
         tracing::warn!(oin = %asker.oin, code = refused.refusal().code(), "question refused");
         let (drafts, unreleased) = refused.seal(now, answer::encode);
         ("refused", drafts, unreleased)
@@ -238,7 +253,10 @@ impl Hub {
             let _ = done.send(result);
         });
         submitted.map_err(log_error)?;
-        let committed = waiting.await.map_err(|_| AskError::LogStopped)?.map_err(log_error)?;
+        let committed = waiting
+            .await
+            .map_err(|_| AskError::LogStopped)?
+            .map_err(log_error)?;
         let size = self.log.head().head.size;
         self.metrics.log_size.set(i64::try_from(size).unwrap_or(i64::MAX));
         Ok(committed.receipts)
@@ -284,9 +302,13 @@ impl Hub {
         let begun = self
             .storage(move |hub| {
                 let begun = hub.register_mut().begin(&id, full)?;
-                hub.store.set_state(&id, begun.state).map_err(|error| SyncError::Storage(Some(error)))?;
+                hub.store
+                    .set_state(&id, begun.state)
+                    .map_err(|error| SyncError::Storage(Some(error)))?;
                 if let Some(abandoned) = begun.abandoned {
-                    hub.store.drop_generation(&id, abandoned).map_err(|error| SyncError::Storage(Some(error)))?;
+                    hub.store
+                        .drop_generation(&id, abandoned)
+                        .map_err(|error| SyncError::Storage(Some(error)))?;
                 }
                 Ok(begun)
             })
@@ -308,8 +330,12 @@ impl Hub {
         let acknowledged = self
             .storage(move |hub| {
                 let partner = hub.covenant.partner(&partner).ok_or(SyncError::RegistersNobody)?;
-                let prepared = hub.register().prepare(partner, generation, batches, hub.clock.today())?;
-                hub.store.append(&prepared.stored).map_err(|error| SyncError::Storage(Some(error)))?;
+                let prepared = hub
+                    .register()
+                    .prepare(partner, generation, batches, hub.clock.today())?;
+                hub.store
+                    .append(&prepared.stored)
+                    .map_err(|error| SyncError::Storage(Some(error)))?;
                 for batch in &prepared.batches {
                     // One batch at a time, so that questions need not wait for all of them.
                     hub.register_mut().apply(batch);
@@ -333,9 +359,13 @@ impl Hub {
     ) -> Result<v1::SyncEnded, SyncError> {
         let ended = self
             .storage(move |hub| {
-                let completed = hub.register().complete(&partner, generation, tally, hub.clock.now())?;
+                let completed = hub
+                    .register()
+                    .complete(&partner, generation, tally, hub.clock.now())?;
                 if let Completed::Agreed { state, replaced } = completed {
-                    hub.store.set_state(&partner, state).map_err(|error| SyncError::Storage(Some(error)))?;
+                    hub.store
+                        .set_state(&partner, state)
+                        .map_err(|error| SyncError::Storage(Some(error)))?;
                     hub.register_mut().switch(&partner, state);
                     if let Some(replaced) = replaced {
                         let dropped = hub.store.drop_generation(&partner, replaced);
@@ -348,7 +378,9 @@ impl Hub {
                 Ok(v1::SyncEnded { agreed, count })
             })
             .await?;
-        self.metrics.persons.set(i64::try_from(self.register().persons()).unwrap_or(i64::MAX));
+        self.metrics
+            .persons
+            .set(i64::try_from(self.register().persons()).unwrap_or(i64::MAX));
         Ok(ended)
     }
 
@@ -367,7 +399,10 @@ impl Hub {
         if let Err(SyncError::Storage(cause)) = &result {
             self.storage_failed.store(true, Ordering::Release);
             let cause = cause.as_ref().map(|error| error as &dyn std::error::Error);
-            tracing::error!(error = cause, "storing registrations failed; no sync is accepted until a restart");
+            tracing::error!(
+                error = cause,
+                "storing registrations failed; no sync is accepted until a restart"
+            );
         }
         result
     }

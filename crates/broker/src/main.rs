@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use hitmachine_broker::{BrokerConfig, move_store_aside, run};
-use hitmachine_service::{exit, shutdown, telemetry};
+use hitmachine_service::{console, exit, shutdown, telemetry};
 
 /// The hub: takes registrations from partners' nodes, answers at which organisation a person is known, and logs each
 /// question before its answer leaves. It never sees a name or a BSN.
@@ -24,28 +24,40 @@ enum Command {
     /// Serve until SIGTERM or Ctrl-C.
     Serve {
         /// Configuration file.
-        #[arg(long, env = "HITMACHINE_BROKER_CONFIG", default_value = "/etc/hitmachine/broker.toml")]
+        #[arg(
+            long,
+            env = "HITMACHINE_BROKER_CONFIG",
+            default_value = "/etc/hitmachine/broker.toml"
+        )]
         config: PathBuf,
     },
     /// Read configuration, covenant, keys and certificates, and say what is wrong with them.
     Check {
         /// Configuration file.
-        #[arg(long, env = "HITMACHINE_BROKER_CONFIG", default_value = "/etc/hitmachine/broker.toml")]
+        #[arg(
+            long,
+            env = "HITMACHINE_BROKER_CONFIG",
+            default_value = "/etc/hitmachine/broker.toml"
+        )]
         config: PathBuf,
     },
     /// Move damaged registrations aside; after the next start the nodes send everything again. The audit log
     /// stays as it is. The broker must not be running.
     RebuildRegistry {
         /// Configuration file.
-        #[arg(long, env = "HITMACHINE_BROKER_CONFIG", default_value = "/etc/hitmachine/broker.toml")]
+        #[arg(
+            long,
+            env = "HITMACHINE_BROKER_CONFIG",
+            default_value = "/etc/hitmachine/broker.toml"
+        )]
         config: PathBuf,
     },
 }
 
-#[expect(clippy::print_stdout, reason = "a command-line program")]
 fn main() -> ExitCode {
     let command = Arguments::parse().command;
-    let (Command::Serve { config } | Command::Check { config } | Command::RebuildRegistry { config }) = &command;
+    let (Command::Serve { config } | Command::Check { config } | Command::RebuildRegistry { config }) =
+        &command;
     let config = match BrokerConfig::load(config) {
         Ok(config) => config,
         Err(error) => return fail(&error, exit::USAGE),
@@ -54,14 +66,17 @@ fn main() -> ExitCode {
         Command::Serve { .. } => serve(config),
         Command::Check { .. } => match hitmachine_broker::check(&config) {
             Ok(()) => {
-                println!("configuration, covenant, keys and certificates are in order");
+                console::print_line("configuration, covenant, keys and certificates are in order");
                 ExitCode::SUCCESS
             }
             Err(error) => fail(&error, error.exit_code()),
         },
         Command::RebuildRegistry { .. } => match move_store_aside(&config) {
             Ok(to) => {
-                println!("moved to {}; start the broker, the nodes will send everything again", to.display());
+                let to = to.display();
+                console::print_line(format_args!(
+                    "moved to {to}; start the broker, the nodes will send everything again"
+                ));
                 ExitCode::SUCCESS
             }
             Err(error) => fail(&error, exit::REFUSED),
@@ -82,20 +97,13 @@ fn serve(config: BrokerConfig) -> ExitCode {
             Ok(stop) => stop,
             Err(error) => return Err(fail(&error, exit::REFUSED)),
         };
-        run(config, stop, |_| ()).await.map_err(|error| fail(&error, error.exit_code()))
+        run(config, stop, |_| ())
+            .await
+            .map_err(|error| fail(&error, error.exit_code()))
     });
     served.map_or_else(|code| code, |()| ExitCode::SUCCESS)
 }
 
-/// Prints an error and its causes, each once.
-#[expect(clippy::print_stderr, reason = "a command-line program")]
 fn fail(error: &dyn Error, code: u8) -> ExitCode {
-    eprint!("hitmachine-broker: {error}");
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        eprint!(": {error}");
-        cause = error.source();
-    }
-    eprintln!();
-    ExitCode::from(code)
+    console::fail("hitmachine-broker", error, code)
 }

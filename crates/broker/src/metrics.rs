@@ -37,15 +37,31 @@ impl Metrics {
             persons: Gauge::default(),
             log_size: Gauge::default(),
         };
-        registry.register("hitmachine_lookups", "Persons asked about", metrics.lookups.clone());
+        registry.register(
+            "hitmachine_lookups",
+            "Persons asked about",
+            metrics.lookups.clone(),
+        );
         registry.register(
             "hitmachine_answer_seconds",
             "Time from question to released answer",
             metrics.answer_seconds.clone(),
         );
-        registry.register("hitmachine_sync_batches", "Sync batches acknowledged", metrics.batches.clone());
-        registry.register("hitmachine_persons", "Persons in the index", metrics.persons.clone());
-        registry.register("hitmachine_log_entries", "Entries in the audit log", metrics.log_size.clone());
+        registry.register(
+            "hitmachine_sync_batches",
+            "Sync batches acknowledged",
+            metrics.batches.clone(),
+        );
+        registry.register(
+            "hitmachine_persons",
+            "Persons in the index",
+            metrics.persons.clone(),
+        );
+        registry.register(
+            "hitmachine_log_entries",
+            "Entries in the audit log",
+            metrics.log_size.clone(),
+        );
         metrics
     }
 }

@@ -22,15 +22,24 @@ impl Peers {
         let certificates = request.peer_certs();
         let leaf = certificates.as_ref().and_then(|chain| chain.first());
         let leaf = leaf.ok_or_else(|| Status::unauthenticated("no client certificate"))?;
-        if let Some(asker) = self.seen.read().unwrap_or_else(PoisonError::into_inner).get(leaf.as_ref()) {
+        if let Some(asker) = self
+            .seen
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(leaf.as_ref())
+        {
             return Ok(asker.clone());
         }
-        let facts = certificate_facts(leaf)
-            .map_err(|_| Status::unauthenticated("the client certificate names no OIN in subject.serialNumber"))?;
+        let facts = certificate_facts(leaf).map_err(|_| {
+            Status::unauthenticated("the client certificate names no OIN in subject.serialNumber")
+        })?;
         let oin = facts.oin.parse().map_err(|_| {
             Status::unauthenticated("the OIN in the client certificate does not have the required form")
         })?;
-        let asker = Asker { oin, public_key_sha256: facts.public_key_sha256 };
+        let asker = Asker {
+            oin,
+            public_key_sha256: facts.public_key_sha256,
+        };
         let mut seen = self.seen.write().unwrap_or_else(PoisonError::into_inner);
         if seen.len() >= REMEMBERED {
             seen.clear();

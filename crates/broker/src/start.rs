@@ -8,8 +8,8 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use hitmachine_audit::{
-    CommitError, Committer, CommitterOptions, Log, LogConfig, LogSigner, NoteError, OpenError, Origin, ReadError,
-    RealDisk, WrappingKey,
+    CommitError, Committer, CommitterOptions, Log, LogConfig, LogSigner, NoteError, OpenError, Origin,
+    ReadError, RealDisk, WrappingKey,
 };
 use hitmachine_core::registry::{Register, TallyMask};
 use hitmachine_core::{Clock, Covenant, CovenantError, StoreError, SystemClock};
@@ -106,9 +106,9 @@ impl StartError {
     /// Exit code of the process: 2 wrong use, 4 integrity, 1 otherwise.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::SelfTest(_) | Self::Log(OpenError::Damaged { .. }) | Self::Store(StoreError::Damaged { .. }) => {
-                exit::INTEGRITY
-            }
+            Self::SelfTest(_)
+            | Self::Log(OpenError::Damaged { .. })
+            | Self::Store(StoreError::Damaged { .. }) => exit::INTEGRITY,
             Self::Setting(_)
             | Self::CovenantFile { .. }
             | Self::Covenant { .. }
@@ -152,7 +152,8 @@ pub async fn run(
     let tls = server_config(&config.identity(), &config.tls.authority)?;
     let loading = config.clone();
     let loaded = tokio::task::spawn_blocking(move || load(&loading, clock)).await;
-    let (parts, committer, registry) = loaded.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
+    let (parts, committer, registry) =
+        loaded.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
     let mut registry = registry;
     let server_metrics = ServerMetrics::default();
     server_metrics.register(&mut registry);
@@ -200,10 +201,14 @@ struct Settings {
 impl Settings {
     fn read(config: &BrokerConfig) -> Result<Self, StartError> {
         let path = &config.covenant;
-        let covenant_bytes =
-            fs::read(path).map_err(|source| StartError::CovenantFile { path: path.clone(), source })?;
-        let covenant = Covenant::parse(&covenant_bytes)
-            .map_err(|source| StartError::Covenant { path: path.clone(), source })?;
+        let covenant_bytes = fs::read(path).map_err(|source| StartError::CovenantFile {
+            path: path.clone(),
+            source,
+        })?;
+        let covenant = Covenant::parse(&covenant_bytes).map_err(|source| StartError::Covenant {
+            path: path.clone(),
+            source,
+        })?;
         let epoch = Epoch {
             number: KeyEpoch::new(config.epoch.number).ok_or(StartError::Setting("epoch.number"))?,
             scheme: setting(&config.epoch.scheme, "epoch.scheme")?,
@@ -211,7 +216,10 @@ impl Settings {
         };
         let (found, pepper) = SecretFile::read(&config.epoch.pepper, Purpose::Pepper)?;
         if found != epoch.number.get() {
-            return Err(StartError::PepperEpoch { expected: epoch.number.get(), found });
+            return Err(StartError::PepperEpoch {
+                expected: epoch.number.get(),
+                found,
+            });
         }
         let origin = Origin::new(config.audit.origin.clone()).map_err(StartError::Origin)?;
         let (_, signing) = SecretFile::read(&config.audit.signing_key, Purpose::AuditSigning)?;
@@ -229,7 +237,15 @@ impl Settings {
 }
 
 fn load(config: &BrokerConfig, clock: Arc<dyn Clock>) -> Result<(Parts, Committer, Registry), StartError> {
-    let Settings { covenant, covenant_bytes, epoch, pepper, origin, signer, wrapping } = Settings::read(config)?;
+    let Settings {
+        covenant,
+        covenant_bytes,
+        epoch,
+        pepper,
+        origin,
+        signer,
+        wrapping,
+    } = Settings::read(config)?;
     let tags = TagKeys::derive(&pepper, &covenant.deployment().id, epoch.number, epoch.scheme);
     let store = SledStore::open(&config.registry_dir())?;
     let register = Register::load(tags, TallyMask::derive(&pepper), &store)?;
@@ -238,10 +254,19 @@ fn load(config: &BrokerConfig, clock: Arc<dyn Clock>) -> Result<(Parts, Committe
         tracing::info!(%partner, generation = state.active, count, "register loaded");
     }
 
-    let mut log_config = LogConfig::new(config.audit_dir(), config.audit.keys_dir.clone(), signer, wrapping);
+    let mut log_config = LogConfig::new(
+        config.audit_dir(),
+        config.audit.keys_dir.clone(),
+        signer,
+        wrapping,
+    );
     log_config.segment_size = config.audit.segment_mib.clamp(2, 1024) << 20;
     let (log, recovery) = Log::open(log_config, Arc::new(RealDisk))?;
-    tracing::info!(size = recovery.head.size, frames = recovery.frames, "audit log recovered");
+    tracing::info!(
+        size = recovery.head.size,
+        frames = recovery.frames,
+        "audit log recovered"
+    );
     if let Some(torn) = &recovery.torn {
         tracing::warn!(bytes = torn.bytes, kept = %torn.kept.display(), "an unfinished end of the log was cut off");
     }

@@ -6,7 +6,7 @@ use clap::Subcommand;
 use hitmachine_core::covenant::Answers;
 use hitmachine_core::{Clock, Covenant, Partner, Purpose, SystemClock};
 use hitmachine_node::view::table;
-use hitmachine_service::exit;
+use hitmachine_service::{console, exit};
 
 use crate::Failure;
 
@@ -23,16 +23,20 @@ pub(crate) fn run(command: &Command) -> Result<(), Failure> {
     let Command::Check { file } = command;
     let bytes = std::fs::read(file)
         .map_err(|error| Failure::new(format!("cannot read {}: {error}", file.display()), exit::USAGE))?;
-    let covenant =
-        Covenant::parse(&bytes).map_err(|error| Failure::new(format!("{}: {error}", file.display()), exit::USAGE))?;
-    print!("{}", explain(&covenant));
+    let covenant = Covenant::parse(&bytes)
+        .map_err(|error| Failure::new(format!("{}: {error}", file.display()), exit::USAGE))?;
+    console::print(explain(&covenant));
     Ok(())
 }
 
 fn explain(covenant: &Covenant) -> String {
     let (from, until) = covenant.validity();
     let today = SystemClock.today();
-    let force = if covenant.in_force(today) { "in force today" } else { "NOT in force today" };
+    let force = if covenant.in_force(today) {
+        "in force today"
+    } else {
+        "NOT in force today"
+    };
     let mut text = format!(
         "{} ({}, number {})\nfrom {from} until {until}: {force}\ndeployment {} ({})\nversion {}\n\nPartners\n",
         covenant.title(),
@@ -42,7 +46,16 @@ fn explain(covenant: &Covenant) -> String {
         covenant.deployment().kind,
         covenant.version(),
     );
-    let mut partners = table(&["Partner", "Name", "OIN", "Domain", "Answers", "Registers", "Term", "Stale after"]);
+    let mut partners = table(&[
+        "Partner",
+        "Name",
+        "OIN",
+        "Domain",
+        "Answers",
+        "Registers",
+        "Term",
+        "Stale after",
+    ]);
     for partner in covenant.partners() {
         partners.add_row([
             partner.id.to_string(),
@@ -82,10 +95,15 @@ fn matrix(covenant: &Covenant, purpose: &Purpose) -> String {
     let mut rows = table(&header);
     for asker in &purpose.askers {
         let mut row = vec![asker.to_string()];
-        row.extend(purpose.consults.iter().map(|consulted| match covenant.partner(consulted) {
-            Some(partner) if consulted != asker => classes(partner),
-            _ => "–".into(),
-        }));
+        row.extend(
+            purpose
+                .consults
+                .iter()
+                .map(|consulted| match covenant.partner(consulted) {
+                    Some(partner) if consulted != asker => classes(partner),
+                    _ => "–".into(),
+                }),
+        );
         rows.add_row(row);
     }
     format!("{rows}\n")
@@ -99,9 +117,17 @@ fn answers(partner: &Partner) -> &'static str {
 }
 
 fn classes(partner: &Partner) -> String {
-    if partner.registers.is_empty() { "nobody".into() } else { list(&partner.registers) }
+    if partner.registers.is_empty() {
+        "nobody".into()
+    } else {
+        list(&partner.registers)
+    }
 }
 
 fn list<T: ToString>(items: &[T]) -> String {
-    items.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+    items
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(", ")
 }

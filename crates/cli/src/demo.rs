@@ -15,10 +15,12 @@ use hitmachine_node::source::{ClassFrom, Encoding, class_on};
 use hitmachine_node::sync::{SyncOptions, SyncReport};
 use hitmachine_node::view::{AnswerView, table};
 use hitmachine_node::{Node, NodeConfig};
-use hitmachine_service::{exit, shutdown, telemetry};
+use hitmachine_service::{console, exit, shutdown, telemetry};
 use hitmachine_testkit::deployment::{COORDINATOR, Deployment, DeploymentError, Recipe};
 use hitmachine_testkit::ground_truth::{GroundTruth, Status, ground_truth};
-use hitmachine_testkit::population::{DEFAULT_PERSONS_PER_REGISTER, LIST_FILE, LIST_HOUSEHOLD_COLUMN, Register, list_style};
+use hitmachine_testkit::population::{
+    DEFAULT_PERSONS_PER_REGISTER, LIST_FILE, LIST_HOUSEHOLD_COLUMN, Register, list_style,
+};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -79,13 +81,19 @@ struct Summary {
 pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
     let refused = |error: &dyn std::error::Error| Failure::from_error(error, exit::REFUSED);
     telemetry::init_logging(telemetry::LogFormat::Text, &arguments.log).map_err(|error| refused(&error))?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| refused(&error))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| refused(&error))?;
     runtime.block_on(demo(arguments))
 }
 
 async fn demo(arguments: Arguments) -> Result<(), Failure> {
     let stop = shutdown::signal().map_err(|error| Failure::from_error(&error, exit::REFUSED))?;
-    let show = Show { language: arguments.lang.unwrap_or_else(Language::of_machine), quiet: arguments.json };
+    let show = Show {
+        language: arguments.lang.unwrap_or_else(Language::of_machine),
+        quiet: arguments.json,
+    };
     let today = today();
     let deployment = prepare(&arguments, today, &show)?;
 
@@ -101,7 +109,9 @@ async fn demo(arguments: Arguments) -> Result<(), Failure> {
     let mut nodes = Vec::new();
     for partner in deployment.registering() {
         let node = open(&deployment, partner, broker.running.address).await?;
-        let reply = node.handle(Request::Sync(SyncOptions::default()), Arc::new(|_| ())).await;
+        let reply = node
+            .handle(Request::Sync(SyncOptions::default()), Arc::new(|_| ()))
+            .await;
         synchronised.push((partner.to_owned(), expect_synced(reply)?));
         nodes.push((partner, Arc::new(node)));
     }
@@ -116,16 +126,25 @@ async fn demo(arguments: Arguments) -> Result<(), Failure> {
     let truth = ground_truth(&deployment.registers(), today)
         .map_err(|error| Failure::from_error(&error, exit::REFUSED))?;
     let question_back = ask_back(&deployment, &nodes, today, &show).await?;
-    let summary = summarise(deployment.recipe(), synchronised, screening, question_back, &truth);
+    let summary = summarise(
+        deployment.recipe(),
+        synchronised,
+        screening,
+        question_back,
+        &truth,
+    );
     if arguments.json {
         let text = serde_json::to_string_pretty(&summary)
             .map_err(|error| Failure::from_error(&error, exit::REFUSED))?;
-        println!("{text}");
+        console::print_line(text);
     } else {
         show.summary(&summary);
     }
     if !summary.equals_ground_truth {
-        return Err(Failure::new("the answers differ from the ground truth", exit::INTEGRITY));
+        return Err(Failure::new(
+            "the answers differ from the ground truth",
+            exit::INTEGRITY,
+        ));
     }
     let complete = summary.receipts_verified == summary.persons + summary.question_back.persons.len();
     if !complete {
@@ -165,11 +184,19 @@ fn prepare(arguments: &Arguments, today: Date, show: &Show) -> Result<Deployment
                 "Sleutels, certificaten, convenant en verzonnen registers maken …",
                 "Making keys, certificates, a covenant and made-up registers …",
             ));
-            let recipe = Recipe { seed: arguments.seed, persons: arguments.persons, today };
+            let recipe = Recipe {
+                seed: arguments.seed,
+                persons: arguments.persons,
+                today,
+            };
             Deployment::create(dir, recipe).map_err(failed)?
         }
     };
-    show.line(&format!("{} {}", show.pick("Map:", "Folder:"), deployment.dir().display()));
+    show.line(&format!(
+        "{} {}",
+        show.pick("Map:", "Folder:"),
+        deployment.dir().display()
+    ));
     Ok(deployment)
 }
 
@@ -192,7 +219,11 @@ impl Broker {
         });
         let task = tokio::spawn(serving);
         match when_ready.await {
-            Ok(running) => Ok(Self { running, trigger, task }),
+            Ok(running) => Ok(Self {
+                running,
+                trigger,
+                task,
+            }),
             Err(_) => Err(ended(task.await)),
         }
     }
@@ -217,7 +248,9 @@ async fn open(deployment: &Deployment, partner: &str, broker: SocketAddr) -> Res
     let mut config = NodeConfig::load(&deployment.node_config(partner))
         .map_err(|error| Failure::from_error(&error, exit::USAGE))?;
     config.broker.address = broker.to_string();
-    Node::open(config).await.map_err(|error| Failure::from_error(&error, error.exit_code()))
+    Node::open(config)
+        .await
+        .map_err(|error| Failure::from_error(&error, error.exit_code()))
 }
 
 fn expect_synced(reply: Reply) -> Result<SyncReport, Failure> {
@@ -246,7 +279,9 @@ fn read_list(
             reference: Some(style.reference_column.into()),
         },
     };
-    let admission = config.admission().map_err(|error| Failure::from_error(&error, exit::USAGE))?;
+    let admission = config
+        .admission()
+        .map_err(|error| Failure::from_error(&error, exit::USAGE))?;
     households::read(&source, &admission, today, &mut |_, _| ())
         .map_err(|error| Failure::from_error(&error, exit::USAGE))
 }
@@ -258,9 +293,12 @@ async fn ask_back(
     today: Date,
     show: &Show,
 ) -> Result<AnswerView, Failure> {
-    let node = nodes.iter().find(|(partner, _)| *partner == ASKER.id()).map(|(_, node)| node);
+    let node = nodes
+        .iter()
+        .find(|(partner, _)| *partner == ASKER.id())
+        .map(|(_, node)| node);
     let node = node.ok_or_else(|| Failure::new("no such partner", exit::REFUSED))?;
-    let (number, birth_date) = first_client(&deployment.registers(), ASKER)?;
+    let (number, birth_date) = client_known_elsewhere(&deployment.registers(), ASKER)?;
     let class = class_on(today, &birth_date).map_err(|error| Failure::from_error(&error, exit::REFUSED))?;
     let ask = Ask {
         purpose: "signalering".into(),
@@ -268,7 +306,11 @@ async fn ask_back(
         user: "demo-medewerker".into(),
         role: "professional".into(),
         responsible: None,
-        persons: vec![AskPerson { kind: NumberKind::Bsn, number: number.into(), class: class.into() }],
+        persons: vec![AskPerson {
+            kind: NumberKind::Bsn,
+            number: number.into(),
+            class: class.into(),
+        }],
     };
     match node.handle(Request::Ask(ask), Arc::new(|_| ())).await {
         Reply::Asked(answer) => {
@@ -284,20 +326,26 @@ async fn ask_back(
     }
 }
 
-/// Number and birth date in the first row of a register, as its organisation would look it up.
-fn first_client(registers: &Path, register: Register) -> Result<(String, String), Failure> {
+/// Number and birth date of a client in `register` who is also known to the regieteams, read as the organisation
+/// itself would: from its own list. (The demo may look into both; a partner may not.)
+fn client_known_elsewhere(registers: &Path, register: Register) -> Result<(String, String), Failure> {
+    let read = |register: Register| {
+        let path = registers.join(register.file_name());
+        let bytes = std::fs::read(path).map_err(|error| Failure::from_error(&error, exit::REFUSED))?;
+        Ok::<_, Failure>(String::from_utf8_lossy(&bytes).into_owned())
+    };
+    let (own, other) = (read(register)?, read(Register::Regieteams)?);
     let style = register.style();
-    let path = registers.join(register.file_name());
-    let text = std::fs::read_to_string(&path).map_err(|error| Failure::from_error(&error, exit::REFUSED))?;
-    let mut lines = text.lines();
-    let column = |header: &str, name: &str| header.split(style.delimiter).position(|cell| cell == name);
-    let found = lines.next().zip(lines.next()).and_then(|(header, row)| {
+    let mut lines = own.lines();
+    let header: Vec<&str> = lines.next().unwrap_or("").split(style.delimiter).collect();
+    let column = |name: &str| header.iter().position(|cell| *cell == name);
+    let (number, birth_date) = (column(style.bsn_column), column(style.birth_date_column));
+    let found = lines.find_map(|row| {
         let cells: Vec<&str> = row.split(style.delimiter).collect();
-        let number = cells.get(column(header, style.bsn_column)?)?;
-        let birth_date = cells.get(column(header, style.birth_date_column)?)?;
-        Some(((*number).to_owned(), (*birth_date).to_owned()))
+        let client = (*cells.get(number?)?, *cells.get(birth_date?)?);
+        (client.0.len() == 9 && other.contains(client.0)).then(|| (client.0.to_owned(), client.1.to_owned()))
     });
-    found.ok_or_else(|| Failure::new("the register has no first row", exit::REFUSED))
+    found.ok_or_else(|| Failure::new("no client is known at both", exit::REFUSED))
 }
 
 fn summarise(
@@ -307,13 +355,28 @@ fn summarise(
     question_back: AnswerView,
     truth: &GroundTruth,
 ) -> Summary {
-    let municipal: Vec<&str> =
-        Register::ALL.into_iter().filter(|register| register.is_municipal()).map(Register::id).collect();
-    let without: Vec<_> =
-        screening.households.iter().filter(|household| !household.is_known_at(&municipal)).collect();
-    let at_om = without.iter().filter(|household| household.is_known_at(&[Register::OmReclassering.id()])).count();
+    let municipal: Vec<&str> = Register::ALL
+        .into_iter()
+        .filter(|register| register.is_municipal())
+        .map(Register::id)
+        .collect();
+    let without: Vec<_> = screening
+        .households
+        .iter()
+        .filter(|household| !household.is_known_at(&municipal))
+        .collect();
+    let at_om = without
+        .iter()
+        .filter(|household| household.is_known_at(&[Register::OmReclassering.id()]))
+        .count();
     let hits = screening.totals.partners.iter().map(|(partner, counts)| {
-        (partner.clone(), counts.get(&hitmachine_node::view::StatusWord::Known).copied().unwrap_or(0))
+        (
+            partner.clone(),
+            counts
+                .get(&hitmachine_node::view::StatusWord::Known)
+                .copied()
+                .unwrap_or(0),
+        )
     });
     let mut summary = Summary {
         seed: recipe.seed,
@@ -344,22 +407,31 @@ fn equals(summary: &Summary, truth: &GroundTruth) -> bool {
         && summary.hits_per_partner == truth.hits_per_partner;
     let mut answered = 0;
     let persons = summary.screening.households.iter().flat_map(|household| {
-        household.persons.iter().map(move |person| (&household.household, person))
+        household
+            .persons
+            .iter()
+            .map(move |person| (&household.household, person))
     });
     let each = persons.into_iter().all(|(household, person)| {
         answered += 1;
         let label = person.label.as_deref().unwrap_or("");
-        let expected = truth.per_person.iter().find(|(name, own, _)| name == household && own == label);
+        let expected = truth
+            .per_person
+            .iter()
+            .find(|(name, own, _)| name == household && own == label);
         let (ScreenResult::Answer(answer), Some((_, _, expected))) = (&person.result, expected) else {
             return false;
         };
         answer.partners.len() == expected.len()
-            && answer.partners.iter().all(|row| match expected.get(&row.partner) {
-                Some(Status::Known) => row.status == StatusWord::Known,
-                Some(Status::NotKnown) => row.status == StatusWord::NotKnown,
-                Some(Status::DoesNotApply) => row.status == StatusWord::DoesNotApply,
-                None => false,
-            })
+            && answer
+                .partners
+                .iter()
+                .all(|row| match expected.get(&row.partner) {
+                    Some(Status::Known) => row.status == StatusWord::Known,
+                    Some(Status::NotKnown) => row.status == StatusWord::NotKnown,
+                    Some(Status::DoesNotApply) => row.status == StatusWord::DoesNotApply,
+                    None => false,
+                })
     });
     counts && each && answered == truth.per_person.len()
 }
@@ -380,7 +452,11 @@ async fn serve_until(
         _ => None,
     };
     for (_, node) in nodes.into_iter().chain(own) {
-        serving.spawn(hitmachine_node::serve::serve(node, stopping.clone().wait(), || ()));
+        serving.spawn(hitmachine_node::serve::serve(
+            node,
+            stopping.clone().wait(),
+            || (),
+        ));
     }
     show.running(deployment, broker);
     stop.await;
@@ -411,7 +487,7 @@ impl Show {
 
     fn line(&self, text: &str) {
         if !self.quiet {
-            println!("{text}");
+            console::print_line(text);
         }
     }
 
@@ -440,15 +516,25 @@ impl Show {
     }
 
     async fn screening(&self, client: Arc<Client>, households: &[Household]) -> ScreeningReport {
-        let persons = households.iter().map(|household| household.persons.len() as u64).sum();
+        let persons = households
+            .iter()
+            .map(|household| household.persons.len() as u64)
+            .sum();
         let visible = !self.quiet && std::io::stderr().is_terminal();
-        let target = if visible { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let target = if visible {
+            ProgressDrawTarget::stderr()
+        } else {
+            ProgressDrawTarget::hidden()
+        };
         let bar = ProgressBar::with_draw_target(Some(persons), target);
         // The template is a constant; were it wrong, the default style would show.
         if let Ok(style) = ProgressStyle::with_template("{msg} [{bar:40}] {pos}/{len} {per_sec} {eta}") {
             bar.set_style(style.progress_chars("=> "));
         }
-        bar.set_message(self.pick("Top-150 bevragen", "Asking about the Top-150").to_owned());
+        bar.set_message(
+            self.pick("Top-150 bevragen", "Asking about the Top-150")
+                .to_owned(),
+        );
         self.line(self.pick(
             "De informatiecoördinator van het Veiligheidshuis bevraagt de Top-150:",
             "The information coordinator of the Veiligheidshuis asks about the Top-150:",
@@ -483,15 +569,27 @@ impl Show {
             summary.of_those_known_at_om.to_string(),
         );
         for (partner, hits) in &summary.hits_per_partner {
-            add(&format!("Personen bekend bij {partner}"), &format!("Persons known at {partner}"), hits.to_string());
+            add(
+                &format!("Personen bekend bij {partner}"),
+                &format!("Persons known at {partner}"),
+                hits.to_string(),
+            );
         }
         add(
             "Antwoorden waarvan het bewijs in het logboek is gecontroleerd",
             "Answers whose proof in the log has been checked",
             summary.receipts_verified.to_string(),
         );
-        add("Logregels bij het knooppunt", "Entries in the broker's log", summary.log_size.to_string());
-        let same = if summary.equals_ground_truth { self.pick("ja", "yes") } else { self.pick("NEE", "NO") };
+        add(
+            "Logregels bij het knooppunt",
+            "Entries in the broker's log",
+            summary.log_size.to_string(),
+        );
+        let same = if summary.equals_ground_truth {
+            self.pick("ja", "yes")
+        } else {
+            self.pick("NEE", "NO")
+        };
         add(
             "Gelijk aan wat uit de platte registers volgt",
             "Equal to what follows from the plain registers",
@@ -501,7 +599,10 @@ impl Show {
     }
 
     fn running(&self, deployment: &Deployment, broker: &Broker) {
-        let metrics = broker.running.metrics.map_or_else(|| "-".to_owned(), |at| format!("http://{at}/metrics"));
+        let metrics = broker
+            .running
+            .metrics
+            .map_or_else(|| "-".to_owned(), |at| format!("http://{at}/metrics"));
         let config = deployment.node_config("leerplicht");
         self.line(&format!(
             "\n{} {}\n{} hitmachine-node --config {} status\n{}",
@@ -509,7 +610,10 @@ impl Show {
             metrics,
             self.pick("Probeer in een ander venster:", "Try in another window:"),
             config.display(),
-            self.pick("De demo draait door tot Ctrl-C.", "The demo runs on until Ctrl-C."),
+            self.pick(
+                "De demo draait door tot Ctrl-C.",
+                "The demo runs on until Ctrl-C."
+            ),
         ));
     }
 }

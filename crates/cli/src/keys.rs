@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Subcommand, ValueEnum};
 use hitmachine_audit::{LogSigner, Origin};
 use hitmachine_pseudonym::{DeploymentId, HmacSha256Pseudonymiser, KeyEpoch, NodeKey};
-use hitmachine_service::exit;
 use hitmachine_service::secret::{Purpose, SecretFile};
+use hitmachine_service::{console, exit};
 
 use crate::Failure;
 
@@ -72,9 +72,9 @@ pub(crate) fn run(command: &Command) -> Result<(), Failure> {
     match command {
         Command::New { file, purpose, epoch } => {
             let number = match purpose {
-                KeyPurpose::NodeKey | KeyPurpose::Pepper => {
-                    KeyEpoch::new(*epoch).ok_or_else(|| Failure::new("epochs count from 1", exit::USAGE))?.get()
-                }
+                KeyPurpose::NodeKey | KeyPurpose::Pepper => KeyEpoch::new(*epoch)
+                    .ok_or_else(|| Failure::new("epochs count from 1", exit::USAGE))?
+                    .get(),
                 _ => 0,
             };
             let mut key = [0; 32];
@@ -82,9 +82,14 @@ pub(crate) fn run(command: &Command) -> Result<(), Failure> {
             let written = SecretFile::write_new(file, (*purpose).into(), number, &key);
             key.fill(0);
             written.map_err(|error| Failure::from_error(&error, exit::REFUSED))?;
-            println!("{} written", file.display());
+            console::print_line(format_args!("{} written", file.display()));
         }
-        Command::Show { file, purpose, deployment, origin } => {
+        Command::Show {
+            file,
+            purpose,
+            deployment,
+            origin,
+        } => {
             let read = SecretFile::read(file, (*purpose).into());
             let (number, key) = read.map_err(|error| Failure::from_error(&error, exit::USAGE))?;
             match (purpose, deployment, origin) {
@@ -92,25 +97,37 @@ pub(crate) fn run(command: &Command) -> Result<(), Failure> {
                     let epoch = KeyEpoch::new(number)
                         .ok_or_else(|| Failure::new("the key file has no epoch", exit::USAGE))?;
                     let key = HmacSha256Pseudonymiser::new(NodeKey::from_bytes(*key), *deployment, epoch);
-                    println!("key epoch {number}, key check value {}", key.key_check_value());
+                    console::print_line(format_args!(
+                        "key epoch {number}, key check value {}",
+                        key.key_check_value()
+                    ));
                 }
                 (KeyPurpose::AuditSigning, _, Some(origin)) => {
-                    let origin =
-                        Origin::new(origin.clone()).map_err(|error| Failure::from_error(&error, exit::USAGE))?;
-                    println!("{}", LogSigner::new(origin, &key).verifier());
+                    let origin = Origin::new(origin.clone())
+                        .map_err(|error| Failure::from_error(&error, exit::USAGE))?;
+                    console::print_line(LogSigner::new(origin, &key).verifier());
                 }
                 (KeyPurpose::NodeKey, None, _) => {
-                    return Err(Failure::new("a node key's check value needs --deployment", exit::USAGE));
+                    return Err(Failure::new(
+                        "a node key's check value needs --deployment",
+                        exit::USAGE,
+                    ));
                 }
                 (KeyPurpose::AuditSigning, _, None) => {
-                    return Err(Failure::new("a signing key's verifier needs --origin", exit::USAGE));
+                    return Err(Failure::new(
+                        "a signing key's verifier needs --origin",
+                        exit::USAGE,
+                    ));
                 }
-                _ => println!("a {} key file, number {number}; nothing about it is public", Purpose::from(*purpose)),
+                _ => console::print_line(format_args!(
+                    "a {} key file, number {number}; nothing about it is public",
+                    Purpose::from(*purpose)
+                )),
             }
         }
         Command::DeploymentId => {
             let id = DeploymentId::generate().map_err(|error| Failure::from_error(&error, exit::REFUSED))?;
-            println!("{id}");
+            console::print_line(id);
         }
     }
     Ok(())

@@ -1,5 +1,4 @@
 //! `hitmachine`: the demo, and the tools to set up and check an installation.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command-line program")]
 
 mod covenant;
 mod demo;
@@ -10,6 +9,7 @@ use std::error::Error;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use hitmachine_service::console;
 
 /// Tools of the Hitmachine, the hit/no-hit hub for Zorg- en Veiligheidshuizen: see it work, and set up your own.
 ///
@@ -46,7 +46,7 @@ fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("hitmachine: {}", failure.text);
+            console::complain(format_args!("hitmachine: {}", failure.text));
             ExitCode::from(failure.code)
         }
     }
@@ -60,18 +60,17 @@ struct Failure {
 
 impl Failure {
     fn new(text: impl Into<String>, code: u8) -> Self {
-        Self { text: text.into(), code }
+        Self {
+            text: text.into(),
+            code,
+        }
     }
 
-    /// An error and its causes, each once.
+    /// An error and its causes.
     fn from_error(error: &dyn Error, code: u8) -> Self {
-        let mut text = error.to_string();
-        let mut cause = error.source();
-        while let Some(error) = cause {
-            text.push_str(": ");
-            text.push_str(&error.to_string());
-            cause = error.source();
+        Self {
+            text: console::chain(error),
+            code,
         }
-        Self { text, code }
     }
 }

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::Subcommand;
-use hitmachine_service::exit;
+use hitmachine_service::{console, exit};
 use hitmachine_testkit::pki::{CertificateUsage, IssueOptions, PkiError, TestAuthority};
 use jiff::{Timestamp, ToSpan};
 
@@ -54,13 +54,30 @@ pub(crate) fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::NewAuthority { dir, name } => {
             if dir.join("ca.key").exists() {
-                return Err(Failure::new(format!("{} already holds an authority", dir.display()), exit::REFUSED));
+                return Err(Failure::new(
+                    format!("{} already holds an authority", dir.display()),
+                    exit::REFUSED,
+                ));
             }
             std::fs::create_dir_all(&dir).map_err(|error| Failure::from_error(&error, exit::REFUSED))?;
-            TestAuthority::new(&name).and_then(|authority| authority.save(&dir)).map_err(failed)?;
-            println!("{} and ca.key written", dir.join("ca.pem").display());
+            TestAuthority::new(&name)
+                .and_then(|authority| authority.save(&dir))
+                .map_err(failed)?;
+            console::print_line(format_args!(
+                "{} and ca.key written",
+                dir.join("ca.pem").display()
+            ));
         }
-        Command::Issue { authority, out, name, organisation, oin, dns, ip, days } => {
+        Command::Issue {
+            authority,
+            out,
+            name,
+            organisation,
+            oin,
+            dns,
+            ip,
+            days,
+        } => {
             let authority = TestAuthority::load(&authority).map_err(failed)?;
             let now = Timestamp::now();
             let usage = if dns.is_empty() && ip.is_empty() {
@@ -79,8 +96,14 @@ pub(crate) fn run(command: Command) -> Result<(), Failure> {
                 usage,
             };
             std::fs::create_dir_all(&out).map_err(|error| Failure::from_error(&error, exit::REFUSED))?;
-            authority.issue(&options).and_then(|issued| issued.save(&out, &name)).map_err(failed)?;
-            println!("{} and {name}.key written", out.join(format!("{name}.pem")).display());
+            authority
+                .issue(&options)
+                .and_then(|issued| issued.save(&out, &name))
+                .map_err(failed)?;
+            console::print_line(format_args!(
+                "{} and {name}.key written",
+                out.join(format!("{name}.pem")).display()
+            ));
         }
     }
     Ok(())

@@ -296,7 +296,13 @@ mod tests {
     fn an_oin_has_twenty_positions() {
         assert!("00000099000000001000".parse::<Oin>().unwrap().is_test());
         assert!(!"00000003123456780000".parse::<Oin>().unwrap().is_test());
-        for bad in ["", "0000009900000000100", "000000990000000010000", "0000009900000000100a", "abcdefgh000000001000"] {
+        for bad in [
+            "",
+            "0000009900000000100",
+            "000000990000000010000",
+            "0000009900000000100a",
+            "abcdefgh000000001000",
+        ] {
             assert_eq!(bad.parse::<Oin>(), Err(TextError::Form), "{bad:?}");
         }
     }

@@ -242,8 +242,18 @@ impl Covenant {
         today: Day,
     ) -> Result<Permit, Box<RefusedQuery>> {
         match self.decide(asker, &query, epoch, today) {
-            Ok((purpose, asker)) => Ok(Permit { covenant: Arc::clone(self), purpose, asker, query }),
-            Err(refusal) => Err(Box::new(RefusedQuery::new(self, asker, refusal, Asked::Parsed(query)))),
+            Ok((purpose, asker)) => Ok(Permit {
+                covenant: Arc::clone(self),
+                purpose,
+                asker,
+                query,
+            }),
+            Err(refusal) => Err(Box::new(RefusedQuery::new(
+                self,
+                asker,
+                refusal,
+                Asked::Parsed(query),
+            ))),
         }
     }
 
@@ -261,7 +271,10 @@ impl Covenant {
         if query.covenant != self.version() {
             return Err(Refusal::CovenantChanged);
         }
-        let place = self.purposes().iter().position(|purpose| purpose.code == query.purpose);
+        let place = self
+            .purposes()
+            .iter()
+            .position(|purpose| purpose.code == query.purpose);
         let place = place.ok_or(Refusal::UnknownPurpose)?;
         let purpose = &self.purposes()[place];
         if !purpose.askers.contains(&partner.id) {
@@ -305,11 +318,19 @@ impl Permit {
                 let tags = register.tags(&subject.tokens);
                 consulted
                     .iter()
-                    .map(|partner| (partner.id.clone(), status(partner, subject.class, &tags, register, now)))
+                    .map(|partner| {
+                        (
+                            partner.id.clone(),
+                            status(partner, subject.class, &tags, register, now),
+                        )
+                    })
                     .collect()
             })
             .collect();
-        Finding { permit: self, subjects }
+        Finding {
+            permit: self,
+            subjects,
+        }
     }
 }
 
@@ -395,10 +416,15 @@ impl Unreleased {
     /// [`ReleaseError`] unless there is exactly one receipt for each answer.
     pub fn release(self, receipts: Vec<Receipt>) -> Result<Vec<Released>, ReleaseError> {
         if receipts.len() != self.answers.len() {
-            return Err(ReleaseError { answers: self.answers.len(), receipts: receipts.len() });
+            return Err(ReleaseError {
+                answers: self.answers.len(),
+                receipts: receipts.len(),
+            });
         }
         let pairs = self.answers.into_iter().zip(receipts);
-        Ok(pairs.map(|(answer, receipt)| Released { answer, receipt }).collect())
+        Ok(pairs
+            .map(|(answer, receipt)| Released { answer, receipt })
+            .collect())
     }
 }
 
@@ -410,14 +436,22 @@ impl Finding {
 
     /// Encodes the answers and writes down what the log must hold before they may leave: one entry for
     /// each subject.
-    pub fn seal(self, now: Timestamp, encode: impl Fn(&AnswerContent<'_>) -> Vec<u8>) -> (Vec<Draft>, Unreleased) {
+    pub fn seal(
+        self,
+        now: Timestamp,
+        encode: impl Fn(&AnswerContent<'_>) -> Vec<u8>,
+    ) -> (Vec<Draft>, Unreleased) {
         let query = &self.permit.query;
         let purpose = self.permit.purpose();
         let retention = RetentionClass(purpose.log_retention_months);
         let mut drafts = Vec::with_capacity(self.subjects.len());
         let mut answers = Vec::with_capacity(self.subjects.len());
         for (place, (partners, subject)) in self.subjects.iter().zip(&query.subjects).enumerate() {
-            let answer = encode(&AnswerContent::Found { request: query.request, subject: place, partners });
+            let answer = encode(&AnswerContent::Found {
+                request: query.request,
+                subject: place,
+                partners,
+            });
             let record = Record {
                 kind: Kind::Lookup,
                 time: now,
@@ -453,7 +487,10 @@ pub struct RefusedQuery {
 #[derive(Debug)]
 enum Asked {
     Parsed(Query),
-    Malformed { request: Option<RequestId>, digest: [u8; 32] },
+    Malformed {
+        request: Option<RequestId>,
+        digest: [u8; 32],
+    },
 }
 
 impl RefusedQuery {
@@ -462,7 +499,13 @@ impl RefusedQuery {
             Asked::Parsed(query) => covenant.purpose(&query.purpose).cloned(),
             Asked::Malformed { .. } => None,
         };
-        Self { refusal, oin: asker.oin.clone(), covenant: covenant.version(), purpose, asked }
+        Self {
+            refusal,
+            oin: asker.oin.clone(),
+            covenant: covenant.version(),
+            purpose,
+            asked,
+        }
     }
 
     /// A question whose bytes could not be read: `digest` is their SHA-256, `field` a stable code.
@@ -488,17 +531,28 @@ impl RefusedQuery {
     }
 
     /// As [`Finding::seal`]: one entry and one answer for each subject that could be read, at least one.
-    pub fn seal(self, now: Timestamp, encode: impl Fn(&AnswerContent<'_>) -> Vec<u8>) -> (Vec<Draft>, Unreleased) {
+    pub fn seal(
+        self,
+        now: Timestamp,
+        encode: impl Fn(&AnswerContent<'_>) -> Vec<u8>,
+    ) -> (Vec<Draft>, Unreleased) {
         let (query, request, digest) = match &self.asked {
             Asked::Parsed(query) => (Some(query), Some(query.request), query.digest),
             Asked::Malformed { request, digest } => (None, *request, *digest),
         };
-        let months = self.purpose.as_ref().map_or(RETENTION_WITHOUT_PURPOSE, |p| p.log_retention_months);
+        let months = self
+            .purpose
+            .as_ref()
+            .map_or(RETENTION_WITHOUT_PURPOSE, |p| p.log_retention_months);
         let count = query.map_or(1, |query| query.subjects.len());
         let mut drafts = Vec::with_capacity(count);
         let mut answers = Vec::with_capacity(count);
         for place in 0..count {
-            let answer = encode(&AnswerContent::Refused { request, subject: place, refusal: self.refusal });
+            let answer = encode(&AnswerContent::Refused {
+                request,
+                subject: place,
+                refusal: self.refusal,
+            });
             let record = Record {
                 kind: Kind::Denied,
                 time: now,

@@ -95,7 +95,11 @@ fn text(into: &mut Vec<u8>, text: &str) {
 
 impl Record<'_> {
     /// The fields to commit to.
-    #[expect(clippy::expect_used, clippy::missing_panics_doc, reason = "cannot fail, see below")]
+    #[expect(
+        clippy::expect_used,
+        clippy::missing_panics_doc,
+        reason = "cannot fail, see below"
+    )]
     pub fn fields(&self) -> Fields {
         FieldId::ALL
             .into_iter()
@@ -139,7 +143,12 @@ impl Record<'_> {
                 value.push(self.kind as u8);
                 let ms = u64::try_from(self.time.as_millisecond()).unwrap_or(0);
                 value.extend_from_slice(&ms.to_be_bytes());
-                value.extend_from_slice(self.request.as_ref().map_or(&[0; 16], RequestId::as_bytes).as_slice());
+                value.extend_from_slice(
+                    self.request
+                        .as_ref()
+                        .map_or(&[0; 16], RequestId::as_bytes)
+                        .as_slice(),
+                );
             }
             FieldId::Requester => value.extend_from_slice(self.requester.as_str().as_bytes()),
             FieldId::User => {
@@ -208,8 +217,15 @@ impl Record<'_> {
 }
 
 fn event_agrees(logged: &[u8], own: &[u8]) -> bool {
-    let time = |event: &[u8]| event.get(1..9).and_then(|ms| ms.try_into().ok()).map(u64::from_be_bytes);
-    let (Some(theirs), Some(ours)) = (time(logged), time(own)) else { return false };
+    let time = |event: &[u8]| {
+        event
+            .get(1..9)
+            .and_then(|ms| ms.try_into().ok())
+            .map(u64::from_be_bytes)
+    };
+    let (Some(theirs), Some(ours)) = (time(logged), time(own)) else {
+        return false;
+    };
     logged.len() == own.len()
         && logged[0] == own[0]
         && theirs.abs_diff(ours) <= CLOCK_TOLERANCE_MS

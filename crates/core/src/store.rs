@@ -83,7 +83,9 @@ pub enum StoreError {
         sequence: u64,
     },
     /// The store's content is not what was written.
-    #[error("the store is damaged at {place}; move its folder away and start again, the nodes will rebuild it")]
+    #[error(
+        "the store is damaged at {place}; move its folder away and start again, the nodes will rebuild it"
+    )]
     Damaged {
         /// Partner, generation and sequence, or the kind of record.
         place: String,

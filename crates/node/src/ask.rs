@@ -9,8 +9,7 @@ use hitmachine_audit::{
 use hitmachine_core::query::{Query, Subject, User};
 use hitmachine_core::record::{Kind, Mismatch, Record, Result as RecordResult};
 use hitmachine_core::{
-    CaseReference, Clock, Covenant, PurposeCode, RequestId, SubjectClass, TextError,
-    TraceContext,
+    CaseReference, Clock, Covenant, PurposeCode, RequestId, SubjectClass, TextError, TraceContext, UserId,
 };
 use hitmachine_identifier::contains_bsn;
 use hitmachine_proto::answer::{Answer, Outcome};
@@ -141,7 +140,10 @@ impl Inquirer {
         for (field, text) in [
             ("the case reference", Some(question.case.as_str())),
             ("the user", Some(question.user.id.as_str())),
-            ("the responsible user", question.user.responsible.as_ref().map(|id| id.as_str())),
+            (
+                "the responsible user",
+                question.user.responsible.as_ref().map(UserId::as_str),
+            ),
         ] {
             if text.is_some_and(contains_bsn) {
                 return Err(AskError::BsnInText(field));
@@ -164,7 +166,10 @@ impl Inquirer {
         let (mut query, bytes) = self.query(question, &covenant).await?;
         query.digest = Sha256::digest(&bytes).into();
         let named = self.heads.named();
-        let request = v1::AskRequest { query: bytes, known_sizes: named.sizes() };
+        let request = v1::AskRequest {
+            query: bytes,
+            known_sizes: named.sizes(),
+        };
         let response = self.link.ask(request).await?;
         match self.verify(&query, &covenant, &response, &named) {
             Ok(answer) => {
@@ -181,7 +186,11 @@ impl Inquirer {
     }
 
     async fn query(&self, question: &Question, covenant: &Covenant) -> Result<(Query, Vec<u8>), AskError> {
-        let identifiers: Vec<_> = question.persons.iter().map(|person| person.identifier.clone()).collect();
+        let identifiers: Vec<_> = question
+            .persons
+            .iter()
+            .map(|person| person.identifier.clone())
+            .collect();
         let tokens = self.pseudonymiser.tokens(&identifiers).await?;
         let subjects = question
             .persons
@@ -235,17 +244,29 @@ impl Inquirer {
             }
             self.check_entry(query, covenant, place, &answer, &logged.answer, &verified)?;
             let leaf = verified.opening().commitment().leaf_hash();
-            persons.push(PersonAnswer { outcome: answer.outcome, log_index: verified.leaf_index(), leaf });
+            persons.push(PersonAnswer {
+                outcome: answer.outcome,
+                log_index: verified.leaf_index(),
+                leaf,
+            });
             head = Some(verified.head());
         }
-        let found = persons.iter().any(|person| matches!(person.outcome, Outcome::Found(_)));
-        let head = head.filter(|_| !found || persons.len() == query.subjects.len()).ok_or(Evidence::Answers)?;
+        let found = persons
+            .iter()
+            .any(|person| matches!(person.outcome, Outcome::Found(_)));
+        let head = head
+            .filter(|_| !found || persons.len() == query.subjects.len())
+            .ok_or(Evidence::Answers)?;
         self.heads.accept(head, named, &parts[0].consistency)?;
         // A question that could not be read has one refusal, which is that of every person in it.
         if let [one] = persons.as_slice() {
             persons = vec![one.clone(); query.subjects.len()];
         }
-        Ok(VerifiedAnswer { request: query.request, persons, log_size: head.size })
+        Ok(VerifiedAnswer {
+            request: query.request,
+            persons,
+            log_size: head.size,
+        })
     }
 
     fn check_entry(
@@ -257,7 +278,9 @@ impl Inquirer {
         answer_bytes: &[u8],
         verified: &VerifiedReceipt,
     ) -> Result<(), Evidence> {
-        let own = covenant.partner(&self.link.own().partner).ok_or(Evidence::Answers)?;
+        let own = covenant
+            .partner(&self.link.own().partner)
+            .ok_or(Evidence::Answers)?;
         let purpose = covenant.purpose(&query.purpose);
         let (kind, result) = match &answer.outcome {
             Outcome::Found(partners) => {
@@ -299,7 +322,10 @@ impl Inquirer {
         let path = self.evidence_dir.join(format!("{}.txt", query.request));
         let heads = self.heads.describe();
         let note = String::from_utf8_lossy(&response.checkpoint);
-        let text = format!("request {}\nheads held before:\n{heads}\nthe hub's signed checkpoint:\n{note}", query.request);
+        let text = format!(
+            "request {}\nheads held before:\n{heads}\nthe hub's signed checkpoint:\n{note}",
+            query.request
+        );
         let kept = std::fs::create_dir_all(&self.evidence_dir).and_then(|()| std::fs::write(&path, text));
         match kept {
             Ok(()) => tracing::error!(path = %path.display(), "evidence kept"),
@@ -321,7 +347,10 @@ impl Heads {
             None => SeenHeads::default(),
             Some(bytes) => SeenHeads::decode(&bytes).map_err(|_| StateError::DoesNotOpen)?,
         };
-        Ok(Self { seen: Mutex::new((seen, 0)), written: tokio::sync::Mutex::new(0) })
+        Ok(Self {
+            seen: Mutex::new((seen, 0)),
+            written: tokio::sync::Mutex::new(0),
+        })
     }
 
     fn named(&self) -> Named {
@@ -337,7 +366,11 @@ impl Heads {
 
     fn describe(&self) -> String {
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.0.heads().map(|head| format!("{} {}\n", head.size, head.root)).collect()
+        let mut text = String::new();
+        for head in seen.0.heads() {
+            text.push_str(&format!("{} {}\n", head.size, head.root));
+        }
+        text
     }
 
     pub(crate) fn largest(&self) -> u64 {

@@ -1,5 +1,4 @@
 //! The command line of a node.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command-line program")]
 
 use std::error::Error;
 use std::io::{IsTerminal, Read};
@@ -16,7 +15,7 @@ use hitmachine_node::source::{Delimiter, Encoding, class_on};
 use hitmachine_node::sync::{Progress, SyncOptions, SyncReport};
 use hitmachine_node::view::{IssueView, table};
 use hitmachine_node::{Node, NodeConfig};
-use hitmachine_service::{exit, shutdown, telemetry};
+use hitmachine_service::{console, exit, shutdown, telemetry};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -30,7 +29,12 @@ use zeroize::Zeroizing;
 #[command(version, name = "hitmachine-node")]
 pub(crate) struct Arguments {
     /// Configuration file.
-    #[arg(long, global = true, env = "HITMACHINE_NODE_CONFIG", default_value = "/etc/hitmachine/node.toml")]
+    #[arg(
+        long,
+        global = true,
+        env = "HITMACHINE_NODE_CONFIG",
+        default_value = "/etc/hitmachine/node.toml"
+    )]
     config: PathBuf,
     /// Language of texts for people; otherwise as configured.
     #[arg(long, global = true, value_enum)]
@@ -136,7 +140,11 @@ pub(crate) fn run(arguments: Arguments) -> ExitCode {
     };
     let serving = matches!(arguments.command, Command::Serve);
     // Commands speak to a person: only what is wrong, unless asked otherwise.
-    let filter = if serving { config.log.filter.clone() } else { std::env::var("RUST_LOG").unwrap_or("error".into()) };
+    let filter = if serving {
+        config.log.filter.clone()
+    } else {
+        std::env::var("RUST_LOG").unwrap_or("error".into())
+    };
     if let Err(error) = telemetry::init_logging(config.log.format, &filter) {
         return fail(&error, exit::USAGE);
     }
@@ -144,7 +152,10 @@ pub(crate) fn run(arguments: Arguments) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error, exit::REFUSED),
     };
-    let shell = Shell { language: arguments.lang.unwrap_or_else(|| config.language()), json: arguments.json };
+    let shell = Shell {
+        language: arguments.lang.unwrap_or_else(|| config.language()),
+        json: arguments.json,
+    };
     let code = runtime.block_on(async {
         match arguments.command {
             Command::Serve => serve(config).await,
@@ -165,7 +176,9 @@ async fn serve(config: NodeConfig) -> Outcome {
     let stop = shutdown::signal().map_err(|error| fail(&error, exit::REFUSED))?;
     let node = open(Node::open(config).await)?;
     let served = hitmachine_node::serve::serve(Arc::new(node), stop, || ()).await;
-    served.map(|()| ExitCode::SUCCESS).map_err(|error| fail(&error, exit::REFUSED))
+    served
+        .map(|()| ExitCode::SUCCESS)
+        .map_err(|error| fail(&error, exit::REFUSED))
 }
 
 fn open<T>(opened: Result<T, hitmachine_node::OpenError>) -> Result<T, ExitCode> {
@@ -181,7 +194,7 @@ struct Shell {
 impl Shell {
     async fn call(&self, config: NodeConfig, request: Request) -> Result<Reply, ExitCode> {
         let client = open(Client::connect(config).await)?;
-        let bar = self.bar();
+        let bar = bar();
         let (hears, language) = (bar.clone(), self.language);
         let progress = Arc::new(move |at| show(&hears, language, at));
         let reply = client.call(request, progress).await;
@@ -192,20 +205,11 @@ impl Shell {
         }
     }
 
-    fn bar(&self) -> ProgressBar {
-        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-        // The template is a constant; were it wrong, the default style would show.
-        if let Ok(style) = ProgressStyle::with_template("{msg:24} [{bar:40}] {pos}/{len} {per_sec} {eta}") {
-            bar.set_style(style.progress_chars("=> "));
-        }
-        bar
-    }
-
     fn failed(&self, failure: &Failure) -> ExitCode {
         if self.json {
             print_json(&Reply::Failed(failure.clone()));
         } else {
-            eprintln!("hitmachine-node: {}", failure.text(self.language));
+            console::complain(format_args!("hitmachine-node: {}", failure.text(self.language)));
         }
         ExitCode::from(failure.exit)
     }
@@ -217,7 +221,7 @@ impl Shell {
         if self.json {
             print_json(&report);
         } else {
-            print!("{}", self.report(&report));
+            console::print(self.report(&report));
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -251,9 +255,13 @@ impl Shell {
         if self.json {
             print_json(&status);
         } else {
-            print!("{}", status.text(self.language));
+            console::print(status.text(self.language));
         }
-        Ok(if status.hub == "ok" { ExitCode::SUCCESS } else { ExitCode::from(exit::UNREACHABLE) })
+        Ok(if status.hub == "ok" {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::from(exit::UNREACHABLE)
+        })
     }
 
     async fn query(&self, config: NodeConfig, arguments: QueryArguments) -> Outcome {
@@ -261,15 +269,22 @@ impl Shell {
             (Some(date), _) => match class_on(today(), &date) {
                 Ok(class) => class.into(),
                 Err(problem) => {
-                    eprintln!("hitmachine-node: --birth-date: {}", self.language.pick(problem.text_nl(), &problem.to_string()));
+                    console::complain(format_args!(
+                        "hitmachine-node: --birth-date: {}",
+                        self.language.pick(problem.text_nl(), &problem.to_string())
+                    ));
                     return Err(ExitCode::from(exit::USAGE));
                 }
             },
             (None, Some("minor")) => ClassWord::Minor,
             _ => ClassWord::Adult,
         };
-        let kind = if arguments.skn { NumberKind::Skn } else { NumberKind::Bsn };
-        let number = self.number(arguments.skn).map_err(|error| fail(&error, exit::USAGE))?;
+        let kind = if arguments.skn {
+            NumberKind::Skn
+        } else {
+            NumberKind::Bsn
+        };
+        let number = number(arguments.skn).map_err(|error| fail(&error, exit::USAGE))?;
         let frame = frame(arguments.asking);
         let ask = Ask {
             purpose: frame.purpose,
@@ -285,26 +300,18 @@ impl Shell {
         if self.json {
             print_json(&answer);
         } else {
-            print!("{}", answer.text(self.language));
+            console::print(answer.text(self.language));
         }
-        Ok(if answer.refusal().is_some() { ExitCode::from(exit::REFUSED) } else { ExitCode::SUCCESS })
-    }
-
-    /// The number, from a prompt that does not show it or from standard input; never from an argument, which other
-    /// users of the machine could see.
-    fn number(&self, skn: bool) -> std::io::Result<Zeroizing<String>> {
-        if std::io::stdin().is_terminal() {
-            let label = if skn { "SKN: " } else { "BSN: " };
-            return rpassword::prompt_password(label).map(Zeroizing::new);
-        }
-        let mut text = Zeroizing::new(String::with_capacity(64));
-        std::io::stdin().take(64).read_to_string(&mut text)?;
-        Ok(Zeroizing::new(text.trim().to_owned()))
+        Ok(if answer.refusal().is_some() {
+            ExitCode::from(exit::REFUSED)
+        } else {
+            ExitCode::SUCCESS
+        })
     }
 
     async fn screen(&self, config: NodeConfig, arguments: ScreenArguments) -> Outcome {
         let source = household_source(&arguments).map_err(|problem| {
-            eprintln!("hitmachine-node: {problem}");
+            console::complain(format_args!("hitmachine-node: {problem}"));
             ExitCode::from(exit::USAGE)
         })?;
         let admission = open(config.admission())?;
@@ -312,28 +319,58 @@ impl Shell {
         let list = read.map_err(|error| self.failed(&Failure::source(&error)))?;
         if !self.json {
             for issue in list.issues.iter().map(IssueView::from) {
-                eprintln!("  {}", issue.text(self.language));
+                console::complain(format_args!("  {}", issue.text(self.language)));
             }
         }
         let client = Arc::new(open(Client::connect(config).await)?);
-        let persons = list.households.iter().map(|household| household.persons.len() as u64).sum();
-        let bar = self.bar();
+        let persons = list
+            .households
+            .iter()
+            .map(|household| household.persons.len() as u64)
+            .sum();
+        let bar = bar();
         bar.set_length(persons);
         bar.set_message(self.language.pick("Personen bevraagd", "Persons asked about"));
         let frame = frame(arguments.asking);
-        let report = screen(client, &frame, &list.households, |done| bar.set_position(done as u64)).await;
+        let report = screen(client, &frame, &list.households, |done| {
+            bar.set_position(done as u64);
+        })
+        .await;
         bar.finish_and_clear();
         if self.json {
             print_json(&report);
         } else {
-            print!("{}", report.text(self.language, arguments.rows));
+            console::print(report.text(self.language, arguments.rows));
         }
-        Ok(ExitCode::from(match (report.totals.not_asked, report.totals.refused) {
-            (0, 0) => exit::OK,
-            (0, _) => exit::REFUSED,
-            _ => exit::UNREACHABLE,
-        }))
+        Ok(ExitCode::from(
+            match (report.totals.not_asked, report.totals.refused) {
+                (0, 0) => exit::OK,
+                (0, _) => exit::REFUSED,
+                _ => exit::UNREACHABLE,
+            },
+        ))
     }
+}
+
+fn bar() -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+    // The template is a constant; were it wrong, the default style would show.
+    if let Ok(style) = ProgressStyle::with_template("{msg:24} [{bar:40}] {pos}/{len} {per_sec} {eta}") {
+        bar.set_style(style.progress_chars("=> "));
+    }
+    bar
+}
+
+/// The number, from a prompt that does not show it or from standard input; never from an argument, which other
+/// users of the machine could see.
+fn number(skn: bool) -> std::io::Result<Zeroizing<String>> {
+    if std::io::stdin().is_terminal() {
+        let label = if skn { "SKN: " } else { "BSN: " };
+        return rpassword::prompt_password(label).map(Zeroizing::new);
+    }
+    let mut text = Zeroizing::new(String::with_capacity(64));
+    std::io::stdin().take(64).read_to_string(&mut text)?;
+    Ok(Zeroizing::new(text.trim().to_owned()))
 }
 
 fn show(bar: &ProgressBar, language: Language, at: Progress) {
@@ -364,7 +401,11 @@ fn household_source(arguments: &ScreenArguments) -> Result<HouseholdSource, Stri
     Ok(HouseholdSource {
         path: arguments.file.clone(),
         delimiter,
-        encoding: if arguments.encoding == "utf-8" { Encoding::Utf8 } else { Encoding::Windows1252 },
+        encoding: if arguments.encoding == "utf-8" {
+            Encoding::Utf8
+        } else {
+            Encoding::Windows1252
+        },
         columns: HouseholdColumns {
             household: arguments.household_column.clone(),
             identifier: arguments.bsn_column.clone(),
@@ -383,19 +424,11 @@ fn today() -> Date {
 
 fn print_json(value: &impl serde::Serialize) {
     match serde_json::to_string_pretty(value) {
-        Ok(text) => println!("{text}"),
-        Err(error) => eprintln!("hitmachine-node: {error}"),
+        Ok(text) => console::print_line(text),
+        Err(error) => console::complain(format_args!("hitmachine-node: {error}")),
     }
 }
 
-/// Prints an error and its causes, each once.
 fn fail(error: &dyn Error, code: u8) -> ExitCode {
-    eprint!("hitmachine-node: {error}");
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        eprint!(": {error}");
-        cause = error.source();
-    }
-    eprintln!();
-    ExitCode::from(code)
+    console::fail("hitmachine-node", error, code)
 }

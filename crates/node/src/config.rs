@@ -130,7 +130,12 @@ pub struct SyncSection {
 
 impl Default for SyncSection {
     fn default() -> Self {
-        Self { every_minutes: 60, watch_seconds: 5, max_loss_percent: 20, max_bad_rows: None }
+        Self {
+            every_minutes: 60,
+            watch_seconds: 5,
+            max_loss_percent: 20,
+            max_bad_rows: None,
+        }
     }
 }
 
@@ -159,7 +164,10 @@ impl NodeConfig {
 
     /// Certificate and key as the TLS code wants them.
     pub fn identity(&self) -> TlsIdentity {
-        TlsIdentity { certificate: self.tls.certificate.clone(), key: self.tls.key.clone() }
+        TlsIdentity {
+            certificate: self.tls.certificate.clone(),
+            key: self.tls.key.clone(),
+        }
     }
 
     /// The language for people.
@@ -172,7 +180,11 @@ impl NodeConfig {
     /// # Errors
     /// [`OpenError::Setting`], [`OpenError::Admission`].
     pub fn admission(&self) -> Result<Admission, OpenError> {
-        let kind = self.deployment.kind.parse().map_err(|_| OpenError::Setting("deployment.kind"))?;
+        let kind = self
+            .deployment
+            .kind
+            .parse()
+            .map_err(|_| OpenError::Setting("deployment.kind"))?;
         Ok(Admission::new(kind, self.deployment.test_bsn_prefixes.clone())?)
     }
 

@@ -14,6 +14,7 @@ use hitmachine_core::query::User;
 use hitmachine_core::{SubjectClass, TextError};
 use hitmachine_identifier::{Bsn, Skn};
 use hitmachine_pseudonym::CanonicalIdentifier;
+use hitmachine_service::console::chain;
 use hitmachine_service::exit;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -143,7 +144,12 @@ pub struct Failure {
 
 impl Failure {
     fn new(code: &str, exit: u8, text_en: impl Into<String>, text_nl: impl Into<String>) -> Self {
-        Self { code: code.into(), exit, text_en: text_en.into(), text_nl: text_nl.into() }
+        Self {
+            code: code.into(),
+            exit,
+            text_en: text_en.into(),
+            text_nl: text_nl.into(),
+        }
     }
 
     /// The text in one language.
@@ -160,9 +166,12 @@ impl From<LinkError> for Failure {
                 let nl = format!("het knooppunt is niet bereikbaar: {}", cause.text_nl());
                 Self::new(cause.code(), exit::UNREACHABLE, en, nl)
             }
-            LinkError::TimedOut => {
-                Self::new("timed_out", exit::UNREACHABLE, en, "het knooppunt antwoordde niet op tijd")
-            }
+            LinkError::TimedOut => Self::new(
+                "timed_out",
+                exit::UNREACHABLE,
+                en,
+                "het knooppunt antwoordde niet op tijd",
+            ),
             LinkError::Refused(text) => {
                 let code = text.split(':').next().unwrap_or("refused").to_owned();
                 let nl = format!("het knooppunt weigert: {text}");
@@ -185,23 +194,33 @@ impl From<AskError> for Failure {
         let en = error.to_string();
         match error {
             AskError::Link(error) => error.into(),
-            AskError::Field { .. } => Self::new("field", exit::USAGE, en.clone(), format!("veld niet goed: {en}")),
+            AskError::Field { .. } => {
+                Self::new("field", exit::USAGE, en.clone(), format!("veld niet goed: {en}"))
+            }
             AskError::BsnInText(_) => Self::new(
                 "bsn_in_text",
                 exit::USAGE,
                 en,
                 "in een tekstveld staat wat een BSN lijkt; er is niets verstuurd. Schrijf een kenmerk dat geen BSN is",
             ),
-            AskError::PersonCount(most) => {
-                Self::new("person_count", exit::USAGE, en, format!("een vraag gaat over 1 tot {most} personen"))
-            }
+            AskError::PersonCount(most) => Self::new(
+                "person_count",
+                exit::USAGE,
+                en,
+                format!("een vraag gaat over 1 tot {most} personen"),
+            ),
             AskError::NotProven(_) => Self::new(
                 "not_proven",
                 exit::INTEGRITY,
                 en,
                 "het antwoord is niet bewezen vastgelegd en wordt niet getoond; waarschuw de privacyfunctionaris",
             ),
-            other => Self::new("node", exit::REFUSED, chain(&other), "dit station heeft een storing; zie het logboek"),
+            other => Self::new(
+                "node",
+                exit::REFUSED,
+                chain(&other),
+                "dit station heeft een storing; zie het logboek",
+            ),
         }
     }
 }
@@ -226,7 +245,9 @@ impl From<SyncError> for Failure {
                 en,
                 format!("{bad} foute rijen, meer dan max_bad_rows = {limit}; er is niets verstuurd"),
             ),
-            SyncError::NoSource => Self::new("no_source", exit::USAGE, en, "dit station heeft geen [[source]]"),
+            SyncError::NoSource => {
+                Self::new("no_source", exit::USAGE, en, "dit station heeft geen [[source]]")
+            }
             SyncError::RegistersNobody => Self::new(
                 "registers_nobody",
                 exit::REFUSED,
@@ -239,7 +260,12 @@ impl From<SyncError> for Failure {
                 en,
                 "station en knooppunt verschillen ook na volledig opnieuw versturen",
             ),
-            _ => Self::new("node", exit::REFUSED, en, "dit station heeft een storing; zie het logboek"),
+            _ => Self::new(
+                "node",
+                exit::REFUSED,
+                en,
+                "dit station heeft een storing; zie het logboek",
+            ),
         }
     }
 }
@@ -247,7 +273,12 @@ impl From<SyncError> for Failure {
 impl Failure {
     /// A fault of this node itself.
     pub(crate) fn node(problem: &str) -> Self {
-        Self::new("node", exit::REFUSED, problem, "dit station heeft een storing; zie het logboek")
+        Self::new(
+            "node",
+            exit::REFUSED,
+            problem,
+            "dit station heeft een storing; zie het logboek",
+        )
     }
 
     /// A source file that cannot be used.
@@ -256,29 +287,17 @@ impl Failure {
     }
 }
 
-/// An error and its causes in one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let more = error.to_string();
-        if !text.ends_with(&more) {
-            text.push_str(": ");
-            text.push_str(&more);
-        }
-        cause = error.source();
-    }
-    text
-}
-
 impl Node {
     /// Does what is asked; `progress` hears how far it is.
     pub async fn handle(&self, request: Request, progress: Arc<dyn Fn(Progress) + Send + Sync>) -> Reply {
         let result = match request {
             Request::Ask(ask) => self.ask(ask).await.map(Reply::Asked),
-            Request::Sync(options) => {
-                self.synchroniser.run(options, progress).await.map(Reply::Synced).map_err(Failure::from)
-            }
+            Request::Sync(options) => self
+                .synchroniser
+                .run(options, progress)
+                .await
+                .map(Reply::Synced)
+                .map_err(Failure::from),
             Request::Status => Ok(Reply::Status(self.status(false).await)),
         };
         result.unwrap_or_else(Reply::Failed)
@@ -292,30 +311,42 @@ impl Node {
     }
 
     fn question(&self, ask: Ask) -> Result<Question, Failure> {
-        fn field<T: std::str::FromStr<Err = TextError>>(text: &str, field: &'static str) -> Result<T, AskError> {
+        fn field<T: std::str::FromStr<Err = TextError>>(
+            text: &str,
+            field: &'static str,
+        ) -> Result<T, AskError> {
             text.parse().map_err(|problem| AskError::Field { field, problem })
         }
         let admission = self
             .config
             .admission()
             .map_err(|error| Failure::new("configuration", exit::USAGE, chain(&error), chain(&error)))?;
-        let number = |person: &AskPerson| -> Result<CanonicalIdentifier, (&'static str, String, &'static str)> {
-            match person.kind {
-                NumberKind::Bsn => Bsn::parse(&person.number, &admission)
-                    .map(|bsn| bsn.canonical())
-                    .map_err(|error| (error.code(), error.to_string(), error.text_nl())),
-                NumberKind::Skn => Skn::parse(&person.number)
-                    .map(|skn| skn.canonical())
-                    .map_err(|error| (error.code(), error.to_string(), error.text_nl())),
-            }
-        };
+        let number =
+            |person: &AskPerson| -> Result<CanonicalIdentifier, (&'static str, String, &'static str)> {
+                match person.kind {
+                    NumberKind::Bsn => Bsn::parse(&person.number, &admission)
+                        .map(|bsn| bsn.canonical())
+                        .map_err(|error| (error.code(), error.to_string(), error.text_nl())),
+                    NumberKind::Skn => Skn::parse(&person.number)
+                        .map(|skn| skn.canonical())
+                        .map_err(|error| (error.code(), error.to_string(), error.text_nl())),
+                }
+            };
         let mut persons = Vec::with_capacity(ask.persons.len());
         for (place, person) in ask.persons.iter().enumerate() {
             let identifier = number(person).map_err(|(code, en, nl)| {
                 let n = place + 1;
-                Failure::new(code, exit::USAGE, format!("person {n}: {en}"), format!("persoon {n}: {nl}"))
+                Failure::new(
+                    code,
+                    exit::USAGE,
+                    format!("person {n}: {en}"),
+                    format!("persoon {n}: {nl}"),
+                )
             })?;
-            persons.push(AskedPerson { identifier, class: person.class.into() });
+            persons.push(AskedPerson {
+                identifier,
+                class: person.class.into(),
+            });
         }
         let responsible = ask.responsible.filter(|id| !id.is_empty());
         let user = User {
@@ -338,13 +369,20 @@ impl Node {
         let own = self.link.own();
         let register = self.synchroniser.register.lock().await;
         let mark = register.mark;
-        let at = jiff::Timestamp::from_millisecond(mark.complete_ms).ok().filter(|_| mark.complete_ms > 0);
+        let at = jiff::Timestamp::from_millisecond(mark.complete_ms)
+            .ok()
+            .filter(|_| mark.complete_ms > 0);
         StatusView {
             partner: own.partner.to_string(),
             serving,
-            hub: covenant.as_ref().map_or_else(ToString::to_string, |_| "ok".into()),
+            hub: covenant
+                .as_ref()
+                .map_or_else(ToString::to_string, |_| "ok".into()),
             covenant_number: covenant.as_ref().ok().map(|covenant| covenant.number()),
-            covenant_version: covenant.as_ref().ok().map(|covenant| covenant.version().to_string()),
+            covenant_version: covenant
+                .as_ref()
+                .ok()
+                .map(|covenant| covenant.version().to_string()),
             key_epoch: own.epoch.get(),
             key_check_value: own.key_check_value.to_string(),
             sources: self.config.source.len(),
@@ -397,14 +435,21 @@ pub async fn listen(node: Arc<Node>, listener: UnixListener) -> io::Result<()> {
 async fn one_request(node: &Arc<Node>, stream: UnixStream) -> io::Result<()> {
     let (reading, mut writing) = stream.into_split();
     let mut line = Zeroizing::new(String::new());
-    BufReader::new(reading.take(MOST_BYTES)).read_line(&mut line).await?;
+    BufReader::new(reading.take(MOST_BYTES))
+        .read_line(&mut line)
+        .await?;
     let (progress, mut replies) = mpsc::unbounded_channel();
     let request: Result<Request, _> = serde_json::from_str(&line);
     let node = Arc::clone(node);
     let work = tokio::spawn(async move {
         let reply = match request {
             // The text of the error could repeat what was sent.
-            Err(_) => Reply::Failed(Failure::new("request", exit::USAGE, "not a request", "geen geldig verzoek")),
+            Err(_) => Reply::Failed(Failure::new(
+                "request",
+                exit::USAGE,
+                "not a request",
+                "geen geldig verzoek",
+            )),
             Ok(Request::Status) => Reply::Status(node.status(true).await),
             Ok(request) => {
                 let hears = progress.clone();
@@ -451,7 +496,11 @@ impl Client {
     ///
     /// # Errors
     /// When the socket breaks; what was asked may have been done.
-    pub async fn call(&self, request: Request, progress: Arc<dyn Fn(Progress) + Send + Sync>) -> io::Result<Reply> {
+    pub async fn call(
+        &self,
+        request: Request,
+        progress: Arc<dyn Fn(Progress) + Send + Sync>,
+    ) -> io::Result<Reply> {
         let socket = match self {
             Self::Own(node) => return Ok(node.handle(request, progress).await),
             Self::Serving(socket) => socket,

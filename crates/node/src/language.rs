@@ -17,10 +17,14 @@ pub enum Language {
 impl Language {
     /// Dutch if the machine is set to Dutch, otherwise English.
     pub fn of_machine() -> Self {
-        let set = ["LC_ALL", "LC_MESSAGES", "LANG"].into_iter().find_map(|name| {
-            std::env::var(name).ok().filter(|value| !value.is_empty())
-        });
-        if set.is_some_and(|value| value.starts_with("nl")) { Self::Nl } else { Self::En }
+        let set = ["LC_ALL", "LC_MESSAGES", "LANG"]
+            .into_iter()
+            .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
+        if set.is_some_and(|value| value.starts_with("nl")) {
+            Self::Nl
+        } else {
+            Self::En
+        }
     }
 
     /// The one of two texts that is in this language.

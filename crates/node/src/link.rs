@@ -11,8 +11,8 @@ use hitmachine_proto::v1::registry_service_client::RegistryServiceClient;
 use hitmachine_proto::{MAX_MESSAGE_BYTES, v1};
 use hitmachine_pseudonym::{DeploymentId, DeploymentKind, KeyCheckValue, KeyEpoch, Scheme};
 use hitmachine_service::client::{ConnectError, classify, connect_lazy};
-use tonic::transport::Channel;
 use tonic::Status;
+use tonic::transport::Channel;
 
 /// Why the hub gave nothing.
 #[derive(Debug, thiserror::Error)]
@@ -41,9 +41,9 @@ impl LinkError {
         match self {
             Self::Connect(error) => error.may_pass(),
             Self::TimedOut => true,
-            Self::Refused(text) => {
-                ["busy", "log_stopped", "sync_under_way", "storage"].iter().any(|code| text.starts_with(code))
-            }
+            Self::Refused(text) => ["busy", "log_stopped", "sync_under_way", "storage"]
+                .iter()
+                .any(|code| text.starts_with(code)),
             Self::Disagree(_) | Self::Unreadable(_) => false,
         }
     }
@@ -53,7 +53,9 @@ impl From<Status> for LinkError {
     fn from(status: Status) -> Self {
         match classify(&status) {
             Some(error) => Self::Connect(error),
-            None if status.code() == tonic::Code::DeadlineExceeded || status.code() == tonic::Code::Cancelled => {
+            None if status.code() == tonic::Code::DeadlineExceeded
+                || status.code() == tonic::Code::Cancelled =>
+            {
                 Self::TimedOut
             }
             // A status that the hub sent has no cause on this side; a broken connection has one.
@@ -103,7 +105,12 @@ impl Link {
         timeout: Duration,
     ) -> Result<Self, LinkError> {
         let channel = connect_lazy(address, server_name, tls).map_err(LinkError::Connect)?;
-        Ok(Self { channel, own, timeout, covenant: RwLock::new(None) })
+        Ok(Self {
+            channel,
+            own,
+            timeout,
+            covenant: RwLock::new(None),
+        })
     }
 
     /// What this node holds about its deployment and key.
@@ -117,7 +124,12 @@ impl Link {
     /// [`LinkError::Disagree`] if the hub has another deployment, epoch, scheme, key or log, or does not know this
     /// organisation under its name; then nothing may be asked or sent.
     pub async fn covenant(&self) -> Result<Arc<Covenant>, LinkError> {
-        if let Some(covenant) = self.covenant.read().unwrap_or_else(PoisonError::into_inner).as_ref() {
+        if let Some(covenant) = self
+            .covenant
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .as_ref()
+        {
             return Ok(Arc::clone(covenant));
         }
         let mut client = CovenantServiceClient::new(self.channel.clone());

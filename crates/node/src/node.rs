@@ -7,8 +7,7 @@ use hitmachine_audit::{LogVerifier, NoteError};
 use hitmachine_core::{Clock, PartnerId, SystemClock};
 use hitmachine_identifier::AdmissionError;
 use hitmachine_pseudonym::{
-    DeploymentId, HmacSha256Pseudonymiser, KeyEpoch, NodeKey, Pseudonymiser, Scheme, SelfTestError,
-    self_test,
+    DeploymentId, HmacSha256Pseudonymiser, KeyEpoch, NodeKey, Pseudonymiser, Scheme, SelfTestError, self_test,
 };
 use hitmachine_service::exit;
 use hitmachine_service::secret::{Purpose, SecretError, SecretFile};
@@ -64,9 +63,8 @@ impl OpenError {
     /// Exit code of the process: 4 for a failed self-test or damaged state, 1 if the state is in use, otherwise 2.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::SelfTest(_) | Self::State(StateError::DoesNotOpen | StateError::Db(DbError::Damaged(_))) => {
-                exit::INTEGRITY
-            }
+            Self::SelfTest(_)
+            | Self::State(StateError::DoesNotOpen | StateError::Db(DbError::Damaged(_))) => exit::INTEGRITY,
             Self::State(_) => exit::REFUSED,
             _ => exit::USAGE,
         }
@@ -90,15 +88,28 @@ impl Node {
         install_provider();
         self_test()?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let partner: PartnerId = config.partner.parse().map_err(|_| OpenError::Setting("partner"))?;
-        let deployment: DeploymentId =
-            config.deployment.id.parse().map_err(|_| OpenError::Setting("deployment.id"))?;
+        let partner: PartnerId = config
+            .partner
+            .parse()
+            .map_err(|_| OpenError::Setting("partner"))?;
+        let deployment: DeploymentId = config
+            .deployment
+            .id
+            .parse()
+            .map_err(|_| OpenError::Setting("deployment.id"))?;
         let admission = config.admission()?;
         let epoch = KeyEpoch::new(config.epoch.number).ok_or(OpenError::Setting("epoch.number"))?;
-        let scheme: Scheme = config.epoch.scheme.parse().map_err(|_| OpenError::Setting("epoch.scheme"))?;
+        let scheme: Scheme = config
+            .epoch
+            .scheme
+            .parse()
+            .map_err(|_| OpenError::Setting("epoch.scheme"))?;
         let (found, key) = SecretFile::read(&config.epoch.key, Purpose::NodeKey)?;
         if found != epoch.get() {
-            return Err(OpenError::KeyEpoch { expected: epoch.get(), found });
+            return Err(OpenError::KeyEpoch {
+                expected: epoch.get(),
+                found,
+            });
         }
         let pseudonymiser = HmacSha256Pseudonymiser::new(NodeKey::from_bytes(*key), deployment, epoch);
         let key_check_value = pseudonymiser.key_check_value();
@@ -107,9 +118,23 @@ impl Node {
 
         let tls = client_config(&config.identity(), &config.tls.authority)?;
         let origin = verifier.origin().as_str().to_owned();
-        let own = Own { partner, deployment, kind: admission.kind(), epoch, scheme, key_check_value, origin };
+        let own = Own {
+            partner,
+            deployment,
+            kind: admission.kind(),
+            epoch,
+            scheme,
+            key_check_value,
+            origin,
+        };
         let timeout = Duration::from_secs(config.broker.timeout_seconds.max(1));
-        let link = Link::new(&config.broker.address, &config.broker.server_name, tls, own, timeout)?;
+        let link = Link::new(
+            &config.broker.address,
+            &config.broker.server_name,
+            tls,
+            own,
+            timeout,
+        )?;
         let link = Arc::new(link);
 
         let (_, state_key) = SecretFile::read(&config.state_key, Purpose::NodeState)?;
@@ -120,7 +145,9 @@ impl Node {
             let heads = Heads::load(&state)?;
             Ok::<_, StateError>((Arc::new(state), register, heads))
         });
-        let opened = opening.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
+        let opened = opening
+            .await
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
         let (state, register, heads) = opened?;
 
         let synchroniser = Synchroniser {
@@ -134,9 +161,21 @@ impl Node {
             register: tokio::sync::Mutex::new(register),
         };
         let evidence_dir = config.state_dir.join("evidence");
-        let inquirer =
-            Inquirer { pseudonymiser, link: Arc::clone(&link), state, clock, verifier, heads, evidence_dir };
-        Ok(Self { config, link, synchroniser, inquirer })
+        let inquirer = Inquirer {
+            pseudonymiser,
+            link: Arc::clone(&link),
+            state,
+            clock,
+            verifier,
+            heads,
+            evidence_dir,
+        };
+        Ok(Self {
+            config,
+            link,
+            synchroniser,
+            inquirer,
+        })
     }
 
     /// Its configuration.

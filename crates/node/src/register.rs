@@ -1,6 +1,6 @@
 //! The node's copy of what the broker has acknowledged, and what must change there.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use hitmachine_core::registry::{Change, MAX_CHANGES, Tally};
 use hitmachine_core::{Day, SubjectClass};
@@ -29,7 +29,10 @@ pub(crate) struct LocalRegister {
 
 impl LocalRegister {
     pub(crate) fn load(state: &State) -> Result<Self, StateError> {
-        let mut local = Self { mark: state.mark()?, ..Self::default() };
+        let mut local = Self {
+            mark: state.mark()?,
+            ..Self::default()
+        };
         let (generation, acknowledged) = (local.mark.generation, local.mark.acknowledged);
         state.batches(generation, &mut |sequence, changes| {
             if sequence <= acknowledged {
@@ -43,7 +46,10 @@ impl LocalRegister {
 
     /// The sequence after the last batch that was written.
     pub(crate) fn next_sequence(&self) -> u64 {
-        self.in_doubt.last().map_or(self.mark.acknowledged, |(sequence, _)| *sequence) + 1
+        self.in_doubt
+            .last()
+            .map_or(self.mark.acknowledged, |(sequence, _)| *sequence)
+            + 1
     }
 
     /// The broker has everything up to `sequence`.
@@ -60,11 +66,20 @@ impl LocalRegister {
         self.in_doubt.clear();
         self.held.clear();
         self.tally = Tally::default();
-        self.mark = SyncMark { generation, acknowledged: 0, ..self.mark };
+        self.mark = SyncMark {
+            generation,
+            acknowledged: 0,
+            ..self.mark
+        };
     }
 
     fn fold(&mut self, changes: Vec<LocalChange>) {
-        for LocalChange { identifier, token, registration } in changes {
+        for LocalChange {
+            identifier,
+            token,
+            registration,
+        } in changes
+        {
             let key = (identifier, token);
             if let Some(old) = self.held.get(&key) {
                 self.tally.remove(identifier, &key.1, old.class, old.valid_until);
@@ -95,10 +110,10 @@ impl LocalRegister {
         let valid_until = today.plus(term_days);
         let refresh_before = today.plus(term_days / 2);
         let mut changes = Vec::new();
-        let mut seen: HashMap<(IdentifierType, Token), ()> = HashMap::with_capacity(wanted.len());
+        let mut seen: HashSet<(IdentifierType, Token)> = HashSet::with_capacity(wanted.len());
         for row in wanted {
             let key = (row.identifier, row.token);
-            if seen.contains_key(&key) {
+            if seen.contains(&key) {
                 continue;
             }
             let unchanged = self.held.get(&key).is_some_and(|held| {
@@ -111,20 +126,32 @@ impl LocalRegister {
                 changes.push(LocalChange {
                     identifier: key.0,
                     token: key.1.clone(),
-                    registration: Some(Held { class: row.class, valid_until, reference: row.reference }),
+                    registration: Some(Held {
+                        class: row.class,
+                        valid_until,
+                        reference: row.reference,
+                    }),
                 });
             }
-            seen.insert(key, ());
+            seen.insert(key);
         }
         let registered = changes.len() as u64;
         for (identifier, token) in self.held.keys() {
             let key = (*identifier, token.clone());
-            if !seen.contains_key(&key) {
-                changes.push(LocalChange { identifier: *identifier, token: key.1, registration: None });
+            if !seen.contains(&key) {
+                changes.push(LocalChange {
+                    identifier: *identifier,
+                    token: key.1,
+                    registration: None,
+                });
             }
         }
         let withdrawn = changes.len() as u64 - registered;
-        Difference { changes, registered, withdrawn }
+        Difference {
+            changes,
+            registered,
+            withdrawn,
+        }
     }
 }
 
@@ -170,7 +197,10 @@ pub(crate) fn for_broker(change: &LocalChange) -> Change {
     Change {
         identifier: change.identifier,
         token: change.token.clone(),
-        registration: change.registration.as_ref().map(|held| (held.class, held.valid_until)),
+        registration: change
+            .registration
+            .as_ref()
+            .map(|held| (held.class, held.valid_until)),
     }
 }
 
@@ -182,7 +212,12 @@ mod tests {
 
     fn wanted(person: u8, class: SubjectClass) -> Wanted {
         let reference = Some(format!("LP-{person}").into());
-        Wanted { identifier: IdentifierType::Bsn, token: Token::from_bytes([person; 32]), class, reference }
+        Wanted {
+            identifier: IdentifierType::Bsn,
+            token: Token::from_bytes([person; 32]),
+            class,
+            reference,
+        }
     }
 
     fn send(local: &mut LocalRegister, wanted: Vec<Wanted>, today: Day) -> (u64, u64) {
@@ -197,10 +232,18 @@ mod tests {
     #[test]
     fn only_what_changed_is_sent() {
         let mut local = LocalRegister::default();
-        let minors = |persons: std::ops::Range<u8>| persons.map(|p| wanted(p, SubjectClass::Minor)).collect::<Vec<_>>();
+        let minors = |persons: std::ops::Range<u8>| {
+            persons
+                .map(|p| wanted(p, SubjectClass::Minor))
+                .collect::<Vec<_>>()
+        };
         assert_eq!(send(&mut local, minors(0..10), TODAY), (10, 0));
         assert_eq!(send(&mut local, minors(0..10), TODAY.plus(1)), (0, 0));
-        assert_eq!(send(&mut local, minors(2..11), TODAY.plus(2)), (1, 2), "one came, two went");
+        assert_eq!(
+            send(&mut local, minors(2..11), TODAY.plus(2)),
+            (1, 2),
+            "one came, two went"
+        );
         let mut grown = minors(2..10);
         grown.push(wanted(10, SubjectClass::Adult));
         assert_eq!(send(&mut local, grown, TODAY.plus(3)), (1, 0), "one came of age");
@@ -217,7 +260,11 @@ mod tests {
         send(&mut local, one(), TODAY);
         assert_eq!(send(&mut local, one(), TODAY.plus(183)), (0, 0));
         assert_eq!(send(&mut local, one(), TODAY.plus(184)), (1, 0));
-        assert_eq!(send(&mut local, one(), TODAY.plus(1)), (1, 0), "a clock that ran ahead is corrected");
+        assert_eq!(
+            send(&mut local, one(), TODAY.plus(1)),
+            (1, 0),
+            "a clock that ran ahead is corrected"
+        );
     }
 
     #[test]
@@ -233,9 +280,18 @@ mod tests {
                 reference: None,
             }
         });
-        let batches = local.difference(rows.collect(), TODAY, 365).into_batches(5).unwrap();
-        assert_eq!(batches.iter().map(|(n, b)| (*n, b.len())).collect::<Vec<_>>(), [(5, 1024), (6, 1024), (7, 952)]);
-        let order: Vec<_> = batches.iter().flat_map(|(_, b)| b.iter().map(|c| c.token.clone())).collect();
+        let batches = local
+            .difference(rows.collect(), TODAY, 365)
+            .into_batches(5)
+            .unwrap();
+        assert_eq!(
+            batches.iter().map(|(n, b)| (*n, b.len())).collect::<Vec<_>>(),
+            [(5, 1024), (6, 1024), (7, 952)]
+        );
+        let order: Vec<_> = batches
+            .iter()
+            .flat_map(|(_, b)| b.iter().map(|c| c.token.clone()))
+            .collect();
         let mut sorted = order.clone();
         sorted.sort();
         assert_ne!(order, sorted);
@@ -249,11 +305,20 @@ mod tests {
         let state = State::open(dir.path(), &crate::state::StateKey::from_bytes([1; 32])).unwrap();
         let mut local = LocalRegister::load(&state).unwrap();
         local.restart(1);
-        let batches = local.difference(vec![wanted(1, SubjectClass::Minor)], TODAY, 365).into_batches(1).unwrap();
+        let batches = local
+            .difference(vec![wanted(1, SubjectClass::Minor)], TODAY, 365)
+            .into_batches(1)
+            .unwrap();
         state.append(local.mark, &batches).unwrap();
         let mut again = LocalRegister::load(&state).unwrap();
-        assert_eq!((again.in_doubt.len(), again.len(), again.next_sequence()), (1, 0, 2));
+        assert_eq!(
+            (again.in_doubt.len(), again.len(), again.next_sequence()),
+            (1, 0, 2)
+        );
         again.acknowledge(1);
-        assert_eq!((again.in_doubt.len(), again.len(), again.next_sequence()), (0, 1, 2));
+        assert_eq!(
+            (again.in_doubt.len(), again.len(), again.next_sequence()),
+            (0, 1, 2)
+        );
     }
 }

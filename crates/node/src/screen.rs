@@ -123,8 +123,15 @@ pub async fn screen(
         results[place] = result;
         done(finished);
     }
-    let households: Vec<_> = households.iter().zip(results).map(|(household, results)| view(household, results)).collect();
-    ScreeningReport { totals: totals(&households), households }
+    let households: Vec<_> = households
+        .iter()
+        .zip(results)
+        .map(|(household, results)| view(household, results))
+        .collect();
+    ScreeningReport {
+        totals: totals(&households),
+        households,
+    }
 }
 
 fn question(frame: &Frame, household: &Household) -> Ask {
@@ -134,7 +141,9 @@ fn question(frame: &Frame, household: &Household) -> Ask {
         .map(|person| AskPerson {
             kind: NumberKind::Bsn,
             // Canonical numbers are ASCII digits.
-            number: String::from_utf8_lossy(person.identifier.expose_secret()).into_owned().into(),
+            number: String::from_utf8_lossy(person.identifier.expose_secret())
+                .into_owned()
+                .into(),
             class: person.class.into(),
         })
         .collect();
@@ -179,14 +188,23 @@ fn view(household: &Household, results: Vec<ScreenResult>) -> HouseholdView {
         .map(|person| ScreenedPerson {
             row: person.row,
             label: person.reference.as_deref().map(str::to_owned),
-            result: results.next().unwrap_or_else(|| ScreenResult::NotAsked(Failure::node("task stopped"))),
+            result: results
+                .next()
+                .unwrap_or_else(|| ScreenResult::NotAsked(Failure::node("task stopped"))),
         })
         .collect();
-    HouseholdView { household: household.name.to_string(), bad_rows: household.bad_rows.clone(), persons }
+    HouseholdView {
+        household: household.name.to_string(),
+        bad_rows: household.bad_rows.clone(),
+        persons,
+    }
 }
 
 fn totals(households: &[HouseholdView]) -> Totals {
-    let mut totals = Totals { households: households.len(), ..Totals::default() };
+    let mut totals = Totals {
+        households: households.len(),
+        ..Totals::default()
+    };
     for household in households {
         totals.bad_rows += household.bad_rows.len();
         totals.persons += household.persons.len();
@@ -218,26 +236,42 @@ fn totals(households: &[HouseholdView]) -> Totals {
 
 impl ScreeningReport {
     /// The households in which somebody is known at one of these partners.
-    pub fn households_known_at<'a>(&'a self, partners: &'a [&str]) -> impl Iterator<Item = &'a HouseholdView> {
-        self.households.iter().filter(move |household| household.is_known_at(partners))
+    pub fn households_known_at<'a>(
+        &'a self,
+        partners: &'a [&str],
+    ) -> impl Iterator<Item = &'a HouseholdView> {
+        self.households
+            .iter()
+            .filter(move |household| household.is_known_at(partners))
     }
 
     /// The report as text for people: a table with a row per person, and totals. `rows` bounds the table.
     pub fn text(&self, language: Language, rows: Option<usize>) -> String {
         let columns = self.partner_columns();
-        let mut header =
-            vec![language.pick("Huishouden", "Household"), language.pick("Rij", "Row"), language.pick("Kenmerk", "Label")];
+        let mut header = vec![
+            language.pick("Huishouden", "Household"),
+            language.pick("Rij", "Row"),
+            language.pick("Kenmerk", "Label"),
+        ];
         header.extend(columns.iter().map(|(_, name)| name.as_str()));
         let mut out = table(&header);
         let persons = self.households.iter().flat_map(|household| {
-            household.persons.iter().map(move |person| (household.household.as_str(), person))
+            household
+                .persons
+                .iter()
+                .map(move |person| (household.household.as_str(), person))
         });
         for (household, person) in persons.take(rows.unwrap_or(usize::MAX)) {
-            let mut cells =
-                vec![household.to_owned(), person.row.to_string(), person.label.clone().unwrap_or_default()];
+            let mut cells = vec![
+                household.to_owned(),
+                person.row.to_string(),
+                person.label.clone().unwrap_or_default(),
+            ];
             match &person.result {
                 ScreenResult::NotAsked(failure) => cells.push(failure.text(language).to_owned()),
-                ScreenResult::Answer(PersonView { refused: Some(code), .. }) => {
+                ScreenResult::Answer(PersonView {
+                    refused: Some(code), ..
+                }) => {
                     cells.push(refusal_text(code, language).to_owned());
                 }
                 ScreenResult::Answer(answer) => cells.extend(columns.iter().map(|(id, _)| {
@@ -251,7 +285,11 @@ impl ScreeningReport {
         let more = if left == 0 {
             String::new()
         } else {
-            format!("{} {left} {}\n", language.pick("… en nog", "… and"), language.pick("personen", "more persons"))
+            format!(
+                "{} {left} {}\n",
+                language.pick("… en nog", "… and"),
+                language.pick("personen", "more persons")
+            )
         };
         format!("{out}\n{more}{}", self.totals.text(language, &columns))
     }
@@ -303,8 +341,12 @@ impl Totals {
             language.pick("Niet bevraagd", "Could not be asked"),
             language.pick("N.v.t.", "Does not apply"),
         ]);
-        let words =
-            [StatusWord::Known, StatusWord::NotKnown, StatusWord::CouldNotAsk, StatusWord::DoesNotApply];
+        let words = [
+            StatusWord::Known,
+            StatusWord::NotKnown,
+            StatusWord::CouldNotAsk,
+            StatusWord::DoesNotApply,
+        ];
         for (id, name) in columns {
             let counts = self.partners.get(id);
             let mut cells = vec![name.clone()];
@@ -319,13 +361,20 @@ impl Totals {
                 self.households,
                 language.pick("Personen", "Persons"),
                 self.persons,
-                language.pick("Beantwoord en bewezen vastgelegd", "Answered and proven to be in the log"),
+                language.pick(
+                    "Beantwoord en bewezen vastgelegd",
+                    "Answered and proven to be in the log"
+                ),
                 self.answered
             ),
         ];
         for (count, nl, en) in [
             (self.refused, "Geweigerd", "Refused"),
-            (self.not_asked, "Niet bevraagd door een storing", "Could not be asked because of a failure"),
+            (
+                self.not_asked,
+                "Niet bevraagd door een storing",
+                "Could not be asked because of a failure",
+            ),
             (self.bad_rows, "Rijen overgeslagen", "Rows left out"),
         ] {
             if count > 0 {
@@ -334,7 +383,10 @@ impl Totals {
         }
         lines.push(format!(
             "{}: {}",
-            language.pick("Huishoudens waarvan niemand bekend is", "Households of which nobody is known"),
+            language.pick(
+                "Huishoudens waarvan niemand bekend is",
+                "Households of which nobody is known"
+            ),
             self.households_not_known
         ));
         lines.join("\n") + "\n"

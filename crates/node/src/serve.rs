@@ -10,7 +10,7 @@ use crate::sync::SyncOptions;
 
 /// First and longest pause after a sync that failed and may pass.
 const FIRST_PAUSE: Duration = Duration::from_secs(2);
-const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+const LONGEST_PAUSE: Duration = Duration::from_mins(5);
 
 /// What a file looked like: size and time of change.
 type Look = Vec<Option<(u64, SystemTime)>>;
@@ -48,22 +48,40 @@ async fn keep_in_step(node: &Arc<Node>) {
     let settings = &node.config().sync;
     let every = Duration::from_secs(settings.every_minutes.max(1) * 60);
     let watch = Duration::from_secs(settings.watch_seconds.max(1));
-    let paths: Vec<PathBuf> = node.config().source.iter().map(|source| source.path.clone()).collect();
+    let paths: Vec<PathBuf> = node
+        .config()
+        .source
+        .iter()
+        .map(|source| source.path.clone())
+        .collect();
     let mut pause = FIRST_PAUSE;
     loop {
         let synchronised = look(&paths).await;
         let begun = Instant::now();
-        let result = node.synchroniser.run(SyncOptions::default(), Arc::new(|_| ())).await;
+        let result = node
+            .synchroniser
+            .run(SyncOptions::default(), Arc::new(|_| ()))
+            .await;
         let wait = match result {
             Ok(report) => {
-                let (persons, sent, bad) = (report.persons, report.registered + report.withdrawn, report.bad_rows);
-                tracing::info!(persons, changes = sent, bad_rows = bad, full = report.full, "in step with the hub");
+                let (persons, sent, bad) = (
+                    report.persons,
+                    report.registered + report.withdrawn,
+                    report.bad_rows,
+                );
+                tracing::info!(
+                    persons,
+                    changes = sent,
+                    bad_rows = bad,
+                    full = report.full,
+                    "in step with the hub"
+                );
                 pause = FIRST_PAUSE;
                 every
             }
             Err(error) => {
                 let may_pass = error.may_pass();
-                let text = crate::control::chain(&error);
+                let text = hitmachine_service::console::chain(&error);
                 tracing::warn!(error = text, again = may_pass, "sync failed");
                 let wait = if may_pass { pause } else { every };
                 pause = (pause * 2).min(LONGEST_PAUSE);

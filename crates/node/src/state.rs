@@ -103,22 +103,41 @@ impl State {
     pub fn open(dir: &Path, key: &StateKey) -> Result<Self, StateError> {
         let db = DurableDb::open(&dir.join("sled"))?;
         let (batches, meta) = (db.tree(BATCHES)?, db.tree(META)?);
-        Ok(Self { db, batches, meta, cipher: XChaCha20Poly1305::new((&key.0).into()) })
+        Ok(Self {
+            db,
+            batches,
+            meta,
+            cipher: XChaCha20Poly1305::new((&key.0).into()),
+        })
     }
 
     fn seal(&self, tree: &str, key: &[u8], value: &[u8]) -> Result<Vec<u8>, StateError> {
         let mut nonce = [0; NONCE];
         getrandom::fill(&mut nonce).map_err(|_| StateError::Random)?;
         let aad = [tree.as_bytes(), &[0], key].concat();
-        let sealed = self.cipher.encrypt((&nonce).into(), Payload { msg: value, aad: &aad });
+        let sealed = self.cipher.encrypt(
+            (&nonce).into(),
+            Payload {
+                msg: value,
+                aad: &aad,
+            },
+        );
         let sealed = sealed.map_err(|_| StateError::DoesNotOpen)?;
         Ok([nonce.as_slice(), &sealed].concat())
     }
 
     fn open_value(&self, tree: &str, key: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, StateError> {
-        let (nonce, sealed) = sealed.split_first_chunk::<NONCE>().ok_or(StateError::DoesNotOpen)?;
+        let (nonce, sealed) = sealed
+            .split_first_chunk::<NONCE>()
+            .ok_or(StateError::DoesNotOpen)?;
         let aad = [tree.as_bytes(), &[0], key].concat();
-        let opened = self.cipher.decrypt(nonce.into(), Payload { msg: sealed, aad: &aad });
+        let opened = self.cipher.decrypt(
+            nonce.into(),
+            Payload {
+                msg: sealed,
+                aad: &aad,
+            },
+        );
         opened.map(Zeroizing::new).map_err(|_| StateError::DoesNotOpen)
     }
 
@@ -127,7 +146,9 @@ impl State {
     /// # Errors
     /// [`StateError`].
     pub fn mark(&self) -> Result<SyncMark, StateError> {
-        let Some(sealed) = self.meta.get("sync").map_err(DbError::from)? else { return Ok(SyncMark::default()) };
+        let Some(sealed) = self.meta.get("sync").map_err(DbError::from)? else {
+            return Ok(SyncMark::default());
+        };
         let value = self.open_value(META, b"sync", &sealed)?;
         let mut bytes = Bytes(&value);
         let mark = (|| {
@@ -156,7 +177,9 @@ impl State {
         value.extend_from_slice(&mark.acknowledged.to_be_bytes());
         value.extend_from_slice(&mark.complete_ms.to_be_bytes());
         value.extend_from_slice(&mark.complete_count.to_be_bytes());
-        self.meta.insert("sync", self.seal(META, b"sync", &value)?).map_err(DbError::from)?;
+        self.meta
+            .insert("sync", self.seal(META, b"sync", &value)?)
+            .map_err(DbError::from)?;
         Ok(())
     }
 
@@ -177,7 +200,9 @@ impl State {
         for (sequence, changes) in batches {
             let key = batch_key(mark.generation, *sequence);
             let value = pack(changes);
-            self.batches.insert(key, self.seal(BATCHES, &key, &value)?).map_err(DbError::from)?;
+            self.batches
+                .insert(key, self.seal(BATCHES, &key, &value)?)
+                .map_err(DbError::from)?;
         }
         self.set_mark(mark)
     }
@@ -207,7 +232,9 @@ impl State {
     /// # Errors
     /// [`StateError`].
     pub fn heads(&self) -> Result<Option<Vec<u8>>, StateError> {
-        let Some(sealed) = self.meta.get("heads").map_err(DbError::from)? else { return Ok(None) };
+        let Some(sealed) = self.meta.get("heads").map_err(DbError::from)? else {
+            return Ok(None);
+        };
         Ok(Some(self.open_value(META, b"heads", &sealed)?.to_vec()))
     }
 
@@ -216,7 +243,9 @@ impl State {
     /// # Errors
     /// [`StateError`].
     pub fn set_heads(&self, heads: &[u8]) -> Result<(), StateError> {
-        self.meta.insert("heads", self.seal(META, b"heads", heads)?).map_err(DbError::from)?;
+        self.meta
+            .insert("heads", self.seal(META, b"heads", heads)?)
+            .map_err(DbError::from)?;
         Ok(self.db.commit()?)
     }
 }
@@ -256,12 +285,23 @@ fn unpack(bytes: &[u8]) -> Option<Vec<LocalChange>> {
         let length = usize::from(u16::from_be_bytes(bytes.take()?));
         let (reference, rest) = bytes.0.split_at_checked(length)?;
         bytes.0 = rest;
-        let reference = std::str::from_utf8(reference).ok().filter(|text| !text.is_empty()).map(Box::from);
+        let reference = std::str::from_utf8(reference)
+            .ok()
+            .filter(|text| !text.is_empty())
+            .map(Box::from);
         let registration = match class {
             0 => None,
-            code => Some(Held { class: SubjectClass::from_code(code)?, valid_until, reference }),
+            code => Some(Held {
+                class: SubjectClass::from_code(code)?,
+                valid_until,
+                reference,
+            }),
         };
-        changes.push(LocalChange { identifier: IdentifierType::try_from(identifier).ok()?, token, registration });
+        changes.push(LocalChange {
+            identifier: IdentifierType::try_from(identifier).ok()?,
+            token,
+            registration,
+        });
     }
     Some(changes)
 }
@@ -296,20 +336,35 @@ mod tests {
     fn state_survives_reopening_and_is_not_in_clear() {
         let dir = tempfile::tempdir().unwrap();
         let key = StateKey::from_bytes([3; 32]);
-        let mark = SyncMark { generation: 2, acknowledged: 0, complete_ms: 5, complete_count: 1 };
+        let mark = SyncMark {
+            generation: 2,
+            acknowledged: 0,
+            complete_ms: 5,
+            complete_count: 1,
+        };
         {
             let state = State::open(dir.path(), &key).unwrap();
-            let withdrawn = LocalChange { registration: None, ..change(2, None) };
-            state.append(mark, &[(1, vec![change(1, Some("LP-2026-0042")), withdrawn])]).unwrap();
+            let withdrawn = LocalChange {
+                registration: None,
+                ..change(2, None)
+            };
+            state
+                .append(mark, &[(1, vec![change(1, Some("LP-2026-0042")), withdrawn])])
+                .unwrap();
             state.set_heads(b"heads").unwrap();
         }
         let state = State::open(dir.path(), &key).unwrap();
         assert_eq!(state.mark().unwrap(), mark);
         assert_eq!(state.heads().unwrap().as_deref(), Some(b"heads".as_slice()));
         let mut seen = Vec::new();
-        state.batches(2, &mut |sequence, changes| seen.push((sequence, changes))).unwrap();
+        state
+            .batches(2, &mut |sequence, changes| seen.push((sequence, changes)))
+            .unwrap();
         assert_eq!(seen.len(), 1);
-        assert_eq!(seen[0].1[0].registration, change(1, Some("LP-2026-0042")).registration);
+        assert_eq!(
+            seen[0].1[0].registration,
+            change(1, Some("LP-2026-0042")).registration
+        );
         assert!(seen[0].1[1].registration.is_none());
         drop(state);
         for entry in std::fs::read_dir(dir.path().join("sled")).unwrap() {
@@ -328,8 +383,13 @@ mod tests {
     fn a_missing_batch_is_noticed() {
         let dir = tempfile::tempdir().unwrap();
         let state = State::open(dir.path(), &StateKey::from_bytes([3; 32])).unwrap();
-        let mark = SyncMark { generation: 1, ..SyncMark::default() };
-        state.append(mark, &[(1, vec![change(1, None)]), (2, vec![change(2, None)])]).unwrap();
+        let mark = SyncMark {
+            generation: 1,
+            ..SyncMark::default()
+        };
+        state
+            .append(mark, &[(1, vec![change(1, None)]), (2, vec![change(2, None)])])
+            .unwrap();
         state.batches.remove(batch_key(1, 1)).unwrap();
         assert!(state.batches(1, &mut |_, _| ()).is_err());
     }

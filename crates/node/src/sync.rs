@@ -80,7 +80,7 @@ impl SyncError {
     pub fn may_pass(&self) -> bool {
         match self {
             Self::Link(error) => error.may_pass(),
-            Self::Source(SourceError::Changed { .. }) => true,
+            Self::Source(SourceError::Changed) => true,
             _ => false,
         }
     }
@@ -174,11 +174,23 @@ impl Synchroniser {
         let (classes, term_days) = self.grant(&covenant)?;
         let outcome = self.read(classes, Arc::clone(&progress)).await?;
         let read_in = begun.elapsed();
-        if let Some(limit) = self.settings.max_bad_rows.filter(|limit| outcome.issue_count > *limit) {
-            return Err(SyncError::TooManyBadRows { bad: outcome.issue_count, limit });
+        if let Some(limit) = self
+            .settings
+            .max_bad_rows
+            .filter(|limit| outcome.issue_count > *limit)
+        {
+            return Err(SyncError::TooManyBadRows {
+                bad: outcome.issue_count,
+                limit,
+            });
         }
         let (total_rows, bad_rows) = (outcome.total_rows, outcome.issue_count);
-        let issues = outcome.issues.iter().take(ISSUES_SHOWN).map(IssueView::from).collect();
+        let issues = outcome
+            .issues
+            .iter()
+            .take(ISSUES_SHOWN)
+            .map(IssueView::from)
+            .collect();
         let wanted = self.wanted(outcome).await?;
         let pseudonyms_in = begun.elapsed();
         let today = self.clock.today();
@@ -189,8 +201,18 @@ impl Synchroniser {
             if full {
                 self.guard(&register, &wanted, today, term_days, options)?;
             }
-            let attempt =
-                self.attempt(&mut register, &wanted, today, term_days, full, options, &mut sent, &progress).await?;
+            let attempt = self
+                .attempt(
+                    &mut register,
+                    &wanted,
+                    today,
+                    term_days,
+                    full,
+                    options,
+                    &mut sent,
+                    &progress,
+                )
+                .await?;
             match attempt {
                 Attempt::Agreed => {
                     return Ok(SyncReport {
@@ -203,8 +225,8 @@ impl Synchroniser {
                         full,
                         seconds: [
                             read_in.as_secs_f64(),
-                            (pseudonyms_in - read_in).as_secs_f64(),
-                            (begun.elapsed() - pseudonyms_in).as_secs_f64(),
+                            pseudonyms_in.saturating_sub(read_in).as_secs_f64(),
+                            begun.elapsed().saturating_sub(pseudonyms_in).as_secs_f64(),
                         ],
                     });
                 }
@@ -219,7 +241,9 @@ impl Synchroniser {
     }
 
     fn grant(&self, covenant: &Covenant) -> Result<(Vec<SubjectClass>, u32), SyncError> {
-        let own = covenant.partner(&self.link.own().partner).ok_or(SyncError::RegistersNobody)?;
+        let own = covenant
+            .partner(&self.link.own().partner)
+            .ok_or(SyncError::RegistersNobody)?;
         if own.registers.is_empty() {
             return Err(SyncError::RegistersNobody);
         }
@@ -261,8 +285,15 @@ impl Synchroniser {
                 return Ok(wanted);
             }
             let tokens = self.pseudonymiser.tokens(&identifiers).await?;
-            for ((token, identifier), (class, reference)) in tokens.into_iter().zip(&identifiers).zip(rest.drain(..)) {
-                wanted.push(Wanted { identifier: identifier.kind(), token, class, reference });
+            for ((token, identifier), (class, reference)) in
+                tokens.into_iter().zip(&identifiers).zip(rest.drain(..))
+            {
+                wanted.push(Wanted {
+                    identifier: identifier.kind(),
+                    token,
+                    class,
+                    reference,
+                });
             }
         }
     }
@@ -285,7 +316,10 @@ impl Synchroniser {
         Ok(())
     }
 
-    #[expect(clippy::too_many_arguments, reason = "one step of `run`, split off to be readable")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one step of `run`, split off to be readable"
+    )]
     async fn attempt(
         &self,
         register: &mut LocalRegister,
@@ -362,7 +396,7 @@ struct SyncStream {
 }
 
 /// A broker that says nothing for so long is gone.
-const SILENCE: std::time::Duration = std::time::Duration::from_secs(60);
+const SILENCE: std::time::Duration = std::time::Duration::from_mins(1);
 
 impl SyncStream {
     async fn open(link: &Link, full: bool) -> Result<Self, SyncError> {
@@ -374,12 +408,19 @@ impl SyncStream {
             deployment: own.deployment.as_bytes().to_vec(),
             full,
         };
-        let first = v1::SyncRequest { step: Some(Step::Begin(begin)) };
+        let first = v1::SyncRequest {
+            step: Some(Step::Begin(begin)),
+        };
         requests.send(first).await.map_err(|_| SyncError::Stopped)?;
         let mut client = link.registry();
         let response = link.within(client.sync(ReceiverStream::new(outgoing))).await?;
         let begun = v1::SyncBegun::default();
-        let mut stream = Self { requests, responses: response.into_inner(), begun, silence: SILENCE };
+        let mut stream = Self {
+            requests,
+            responses: response.into_inner(),
+            begun,
+            silence: SILENCE,
+        };
         match stream.next().await? {
             Reply::Begun(begun) if begun.next_sequence > 0 && begun.generation > 0 => stream.begun = begun,
             _ => return Err(LinkError::Unreadable("the begin of a sync").into()),
@@ -389,7 +430,9 @@ impl SyncStream {
 
     async fn next(&mut self) -> Result<Reply, SyncError> {
         let message = tokio::time::timeout(self.silence, self.responses.message()).await;
-        let message = message.map_err(|_| LinkError::TimedOut)?.map_err(LinkError::from)?;
+        let message = message
+            .map_err(|_| LinkError::TimedOut)?
+            .map_err(LinkError::from)?;
         let step = message.and_then(|message| message.step);
         Ok(step.ok_or(LinkError::Unreadable("the end of a sync"))?)
     }
@@ -400,10 +443,18 @@ impl SyncStream {
         Ok(())
     }
 
-    async fn send_batches(&self, generation: u32, batches: &[(u64, Vec<LocalChange>)]) -> Result<(), SyncError> {
+    async fn send_batches(
+        &self,
+        generation: u32,
+        batches: &[(u64, Vec<LocalChange>)],
+    ) -> Result<(), SyncError> {
         for (sequence, changes) in batches {
             let changes: Vec<_> = changes.iter().map(for_broker).collect();
-            let batch = v1::SyncBatch { generation, sequence: *sequence, changes: registry::pack(&changes) };
+            let batch = v1::SyncBatch {
+                generation,
+                sequence: *sequence,
+                changes: registry::pack(&changes),
+            };
             self.send(Step::Batch(batch)).await?;
         }
         Ok(())
@@ -420,8 +471,12 @@ impl SyncStream {
             let Reply::Acknowledged(v1::SyncAcknowledged { sequence }) = self.next().await? else {
                 return Err(LinkError::Unreadable("an acknowledgement").into());
             };
-            let of: usize =
-                register.in_doubt.iter().filter(|(own, _)| *own <= sequence).map(|(_, changes)| changes.len()).sum();
+            let of: usize = register
+                .in_doubt
+                .iter()
+                .filter(|(own, _)| *own <= sequence)
+                .map(|(_, changes)| changes.len())
+                .sum();
             register.acknowledge(sequence.min(last));
             told(of);
         }
@@ -429,7 +484,11 @@ impl SyncStream {
     }
 
     async fn end(&mut self, generation: u32, tally: hitmachine_core::Tally) -> Result<bool, SyncError> {
-        let end = v1::SyncEnd { generation, count: tally.count, digest: tally.digest().to_vec() };
+        let end = v1::SyncEnd {
+            generation,
+            count: tally.count,
+            digest: tally.digest().to_vec(),
+        };
         self.send(Step::End(end)).await?;
         match self.next().await? {
             Reply::Ended(ended) => Ok(ended.agreed),

@@ -92,14 +92,25 @@ impl AnswerView {
             .map(|person| {
                 let (refused, partners) = match &person.outcome {
                     Outcome::Refused(code) => (Some(code.clone()), Vec::new()),
-                    Outcome::Found(rows) => {
-                        (None, rows.iter().map(|(id, status)| partner_view(covenant, id, *status)).collect())
-                    }
+                    Outcome::Found(rows) => (
+                        None,
+                        rows.iter()
+                            .map(|(id, status)| partner_view(covenant, id, *status))
+                            .collect(),
+                    ),
                 };
-                PersonView { log_index: person.log_index, refused, partners }
+                PersonView {
+                    log_index: person.log_index,
+                    refused,
+                    partners,
+                }
             })
             .collect();
-        Self { request_id: answer.request.to_string(), log_size: answer.log_size, persons }
+        Self {
+            request_id: answer.request.to_string(),
+            log_size: answer.log_size,
+            persons,
+        }
     }
 
     /// The first refusal, if any.
@@ -112,7 +123,11 @@ impl AnswerView {
         let mut text = String::new();
         for (number, person) in self.persons.iter().enumerate() {
             if self.persons.len() > 1 {
-                text.push_str(&format!("{} {}\n", language.pick("Persoon", "Person"), number + 1));
+                text.push_str(&format!(
+                    "{} {}\n",
+                    language.pick("Persoon", "Person"),
+                    number + 1
+                ));
             }
             if let Some(code) = &person.refused {
                 text.push_str(&format!(
@@ -152,7 +167,9 @@ fn partner_view(covenant: &Covenant, id: &hitmachine_core::PartnerId, status: Pa
         partner: id.to_string(),
         name: partner.map_or_else(|| id.to_string(), |partner| partner.name.clone()),
         status: status.into(),
-        contact: partner.filter(|_| status == PartnerStatus::Known).map(|partner| partner.contact.clone()),
+        contact: partner
+            .filter(|_| status == PartnerStatus::Known)
+            .map(|partner| partner.contact.clone()),
     }
 }
 
@@ -167,7 +184,10 @@ pub fn refusal_text(code: &str, language: Language) -> &'static str {
 /// A table with a header, as all tables here look.
 pub fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
-    table.load_style(UTF8_BORDERS_ONLY).set_content_arrangement(ContentArrangement::Dynamic).set_header(header);
+    table
+        .load_style(UTF8_BORDERS_ONLY)
+        .set_content_arrangement(ContentArrangement::Dynamic)
+        .set_header(header);
     table
 }
 
@@ -242,7 +262,11 @@ impl StatusView {
     pub fn text(&self, language: Language) -> String {
         let mut table = table(&[&self.partner, ""]);
         let never = language.pick("nog nooit", "never");
-        let serving = if self.serving { language.pick("ja", "yes") } else { language.pick("nee", "no") };
+        let serving = if self.serving {
+            language.pick("ja", "yes")
+        } else {
+            language.pick("nee", "no")
+        };
         table.add_row([language.pick("Draait", "Running"), serving]);
         table.add_row([language.pick("Knooppunt", "Hub"), &self.hub]);
         let covenant = match (&self.covenant_number, &self.covenant_version) {
@@ -251,11 +275,20 @@ impl StatusView {
         };
         table.add_row([language.pick("Convenant", "Covenant"), &covenant]);
         let epoch = format!("{} ({})", self.key_epoch, self.key_check_value);
-        table.add_row([language.pick("Sleutelperiode (controlegetal)", "Key epoch (check value)"), &epoch]);
+        table.add_row([
+            language.pick("Sleutelperiode (controlegetal)", "Key epoch (check value)"),
+            &epoch,
+        ]);
         table.add_row([language.pick("Bronnen", "Sources"), &self.sources.to_string()]);
-        table.add_row([language.pick("Personen geregistreerd", "Persons registered"), &self.persons.to_string()]);
+        table.add_row([
+            language.pick("Personen geregistreerd", "Persons registered"),
+            &self.persons.to_string(),
+        ]);
         let at = self.synchronised_at.as_deref().unwrap_or(never);
-        table.add_row([language.pick("Laatst gelijk met knooppunt", "Last in step with the hub"), at]);
+        table.add_row([
+            language.pick("Laatst gelijk met knooppunt", "Last in step with the hub"),
+            at,
+        ]);
         table.add_row([
             language.pick("Logregels gezien", "Log entries seen"),
             &self.log_size_seen.to_string(),

@@ -1,5 +1,6 @@
 //! The sample in `deploy/` is read by the program it is for, fits the covenant beside it, and the program says what is
 //! wrong with others.
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::fs;
 use std::path::{Path, PathBuf};

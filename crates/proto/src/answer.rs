@@ -11,7 +11,11 @@ use crate::{WireError, v1};
 pub fn encode(content: &AnswerContent<'_>) -> Vec<u8> {
     use v1::answer::Outcome;
     let (request, place, outcome) = match content {
-        AnswerContent::Found { request, subject, partners } => {
+        AnswerContent::Found {
+            request,
+            subject,
+            partners,
+        } => {
             let partners = partners
                 .iter()
                 .map(|(partner, status)| v1::PartnerAnswer {
@@ -21,9 +25,17 @@ pub fn encode(content: &AnswerContent<'_>) -> Vec<u8> {
                 .collect();
             (Some(*request), *subject, Outcome::Found(v1::Found { partners }))
         }
-        AnswerContent::Refused { request, subject, refusal } => {
-            (*request, *subject, Outcome::Refused(v1::Refused { code: refusal.code().into() }))
-        }
+        AnswerContent::Refused {
+            request,
+            subject,
+            refusal,
+        } => (
+            *request,
+            *subject,
+            Outcome::Refused(v1::Refused {
+                code: refusal.code().into(),
+            }),
+        ),
     };
     v1::Answer {
         request_id: request.map(|id| id.as_bytes().to_vec()).unwrap_or_default(),
@@ -62,7 +74,9 @@ pub fn parse(bytes: &[u8]) -> Result<Answer, WireError> {
     let wire = v1::Answer::decode(bytes).map_err(|_| WireError("answer_encoding"))?;
     let request = match wire.request_id.as_slice() {
         [] => None,
-        id => Some(RequestId::from_bytes(&array::<16>(id, "request_id")?).map_err(|_| WireError("request_id"))?),
+        id => Some(
+            RequestId::from_bytes(&array::<16>(id, "request_id")?).map_err(|_| WireError("request_id"))?,
+        ),
     };
     let outcome = match wire.outcome.ok_or(WireError("outcome_missing"))? {
         v1::answer::Outcome::Found(found) => Outcome::Found(
@@ -78,14 +92,21 @@ pub fn parse(bytes: &[u8]) -> Result<Answer, WireError> {
         ),
         v1::answer::Outcome::Refused(refused) => {
             let code = refused.code;
-            if code.is_empty() || code.len() > 64 || !code.bytes().all(|b| b.is_ascii_lowercase() || b == b'_') {
+            if code.is_empty()
+                || code.len() > 64
+                || !code.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
+            {
                 return Err(WireError("refusal_code"));
             }
             Outcome::Refused(code)
         }
     };
     let subject = usize::try_from(wire.subject).map_err(|_| WireError("subject"))?;
-    Ok(Answer { request, subject, outcome })
+    Ok(Answer {
+        request,
+        subject,
+        outcome,
+    })
 }
 
 #[cfg(test)]
@@ -97,8 +118,16 @@ mod tests {
     fn a_hit_and_a_miss_have_the_same_size() {
         let request = RequestId::generate();
         let sizes = PartnerStatus::ALL.map(|status| {
-            let partners = [("leerplicht".parse().unwrap(), status), ("om".parse().unwrap(), PartnerStatus::NotKnown)];
-            encode(&AnswerContent::Found { request, subject: 3, partners: &partners }).len()
+            let partners = [
+                ("leerplicht".parse().unwrap(), status),
+                ("om".parse().unwrap(), PartnerStatus::NotKnown),
+            ];
+            encode(&AnswerContent::Found {
+                request,
+                subject: 3,
+                partners: &partners,
+            })
+            .len()
         });
         assert!(sizes.iter().all(|size| *size == sizes[0]), "{sizes:?}");
     }
@@ -107,18 +136,40 @@ mod tests {
     fn answers_read_back() {
         let request = RequestId::generate();
         let partners = vec![("om".parse().unwrap(), PartnerStatus::CouldNotAsk)];
-        let bytes = encode(&AnswerContent::Found { request, subject: 1, partners: &partners });
-        let expected = Answer { request: Some(request), subject: 1, outcome: Outcome::Found(partners) };
+        let bytes = encode(&AnswerContent::Found {
+            request,
+            subject: 1,
+            partners: &partners,
+        });
+        let expected = Answer {
+            request: Some(request),
+            subject: 1,
+            outcome: Outcome::Found(partners),
+        };
         assert_eq!(parse(&bytes), Ok(expected));
-        let bytes = encode(&AnswerContent::Refused { request: None, subject: 0, refusal: Refusal::UnknownPurpose });
-        assert_eq!(parse(&bytes).unwrap().outcome, Outcome::Refused("unknown_purpose".into()));
+        let bytes = encode(&AnswerContent::Refused {
+            request: None,
+            subject: 0,
+            refusal: Refusal::UnknownPurpose,
+        });
+        assert_eq!(
+            parse(&bytes).unwrap().outcome,
+            Outcome::Refused("unknown_purpose".into())
+        );
         assert_eq!(parse(&[]), Err(WireError("outcome_missing")));
         let none = v1::Answer {
             outcome: Some(v1::answer::Outcome::Found(v1::Found {
-                partners: vec![v1::PartnerAnswer { partner: "om".into(), status: 0 }],
+                partners: vec![v1::PartnerAnswer {
+                    partner: "om".into(),
+                    status: 0,
+                }],
             })),
             ..v1::Answer::default()
         };
-        assert_eq!(parse(&none.encode_to_vec()), Err(WireError("status")), "no status is not a status");
+        assert_eq!(
+            parse(&none.encode_to_vec()),
+            Err(WireError("status")),
+            "no status is not a status"
+        );
     }
 }

@@ -3,7 +3,14 @@
 //! Wire types stop here. Inwards is a parse that names the field that is wrong and never its value;
 //! past it nothing is optional by accident. Outwards cannot fail. The files are in `proto/hitmachine/v1`.
 
-#[allow(missing_docs, clippy::all, clippy::pedantic, unreachable_pub, unused_qualifications, reason = "generated")]
+#[allow(
+    missing_docs,
+    clippy::all,
+    clippy::pedantic,
+    unreachable_pub,
+    unused_qualifications,
+    reason = "generated"
+)]
 pub mod v1 {
     tonic::include_proto!("hitmachine.v1");
 }

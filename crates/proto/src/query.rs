@@ -27,16 +27,28 @@ pub struct MalformedQuery {
 /// # Errors
 /// [`MalformedQuery`] names the first field that is missing or wrong.
 pub fn parse(bytes: &[u8], digest: [u8; 32]) -> Result<Query, MalformedQuery> {
-    let wire = v1::Query::decode(bytes).map_err(|_| MalformedQuery { request: None, field: "query_encoding" })?;
-    let request = RequestId::from_bytes(&wire.request_id)
-        .map_err(|_| MalformedQuery { request: None, field: "request_id" })?;
-    fields(wire, request, digest).map_err(|WireError(field)| MalformedQuery { request: Some(request), field })
+    let wire = v1::Query::decode(bytes).map_err(|_| MalformedQuery {
+        request: None,
+        field: "query_encoding",
+    })?;
+    let request = RequestId::from_bytes(&wire.request_id).map_err(|_| MalformedQuery {
+        request: None,
+        field: "request_id",
+    })?;
+    fields(wire, request, digest).map_err(|WireError(field)| MalformedQuery {
+        request: Some(request),
+        field,
+    })
 }
 
 fn fields(wire: v1::Query, request: RequestId, digest: [u8; 32]) -> Result<Query, WireError> {
     let user = wire.user.ok_or(WireError("user_missing"))?;
     let responsible = Some(user.responsible).filter(|id| !id.is_empty());
-    let subjects = wire.subjects.into_iter().map(subject).collect::<Result<Vec<_>, _>>()?;
+    let subjects = wire
+        .subjects
+        .into_iter()
+        .map(subject)
+        .collect::<Result<Vec<_>, _>>()?;
     if subjects.is_empty() || subjects.len() > MAX_SUBJECTS {
         return Err(WireError("subjects_count"));
     }
@@ -55,7 +67,10 @@ fn fields(wire: v1::Query, request: RequestId, digest: [u8; 32]) -> Result<Query
                 _ => WireError("user"),
             })?,
             role: user.role.parse().map_err(|_| WireError("role"))?,
-            responsible: responsible.map(|id| id.parse()).transpose().map_err(|_| WireError("responsible"))?,
+            responsible: responsible
+                .map(|id| id.parse())
+                .transpose()
+                .map_err(|_| WireError("responsible"))?,
         },
         covenant: CovenantVersion(array(&wire.covenant_version, "covenant_version")?),
         epoch: KeyEpoch::new(wire.key_epoch).ok_or(WireError("key_epoch"))?,
@@ -124,7 +139,12 @@ pub fn encode(query: &Query) -> Vec<u8> {
         user: Some(v1::User {
             id: query.user.id.as_str().into(),
             role: query.user.role.as_str().into(),
-            responsible: query.user.responsible.as_ref().map_or("", |id| id.as_str()).into(),
+            responsible: query
+                .user
+                .responsible
+                .as_ref()
+                .map_or("", |id| id.as_str())
+                .into(),
         }),
         covenant_version: query.covenant.0.to_vec(),
         key_epoch: query.epoch.get(),
@@ -151,12 +171,19 @@ mod tests {
             request_id: RequestId::generate().as_bytes().to_vec(),
             purpose: "screening".into(),
             case_reference: "ZK-2026-1".into(),
-            user: Some(v1::User { id: "jansen".into(), role: "coordinator".into(), responsible: String::new() }),
+            user: Some(v1::User {
+                id: "jansen".into(),
+                role: "coordinator".into(),
+                responsible: String::new(),
+            }),
             covenant_version: vec![1; 32],
             key_epoch: 1,
             subjects: vec![v1::Subject {
                 class: v1::SubjectClass::Minor.into(),
-                tokens: vec![v1::IdentifierToken { r#type: 1, token: vec![7; 32] }],
+                tokens: vec![v1::IdentifierToken {
+                    r#type: 1,
+                    token: vec![7; 32],
+                }],
             }],
             trace_id: vec![2; 16],
             parent_span_id: vec![3; 8],
@@ -184,7 +211,9 @@ mod tests {
             ("user_missing", |q| q.user.as_mut().unwrap().id = String::new()),
             ("user_too_long", |q| q.user.as_mut().unwrap().id = "x".repeat(65)),
             ("role", |q| q.user.as_mut().unwrap().role = String::new()),
-            ("responsible", |q| q.user.as_mut().unwrap().responsible = "x".repeat(65)),
+            ("responsible", |q| {
+                q.user.as_mut().unwrap().responsible = "x".repeat(65);
+            }),
             ("covenant_version", |q| q.covenant_version.truncate(31)),
             ("key_epoch", |q| q.key_epoch = 0),
             ("subjects_count", |q| q.subjects.clear()),

@@ -8,12 +8,20 @@ use crate::{WireError, v1};
 
 /// The response to a question. There is no other way to make one than from answers whose entries are durable.
 pub fn response(released: Vec<Released>) -> v1::AskResponse {
-    let checkpoint = released.first().map(|one| one.receipt.checkpoint().to_vec()).unwrap_or_default();
+    let checkpoint = released
+        .first()
+        .map(|one| one.receipt.checkpoint().to_vec())
+        .unwrap_or_default();
     let consistency = released
         .first()
         .map(|one| {
             let proofs = one.receipt.consistency().iter();
-            proofs.map(|(from, hashes)| v1::ConsistencyProof { from: *from, hashes: flat(hashes) }).collect()
+            proofs
+                .map(|(from, hashes)| v1::ConsistencyProof {
+                    from: *from,
+                    hashes: flat(hashes),
+                })
+                .collect()
         })
         .unwrap_or_default();
     let answers = released
@@ -27,7 +35,11 @@ pub fn response(released: Vec<Released>) -> v1::AskResponse {
             answer: one.answer,
         })
         .collect();
-    v1::AskResponse { answers, checkpoint, consistency }
+    v1::AskResponse {
+        answers,
+        checkpoint,
+        consistency,
+    }
 }
 
 /// The parts of a response that belong to the log.
@@ -64,5 +76,8 @@ fn hashes(bytes: &[u8]) -> Result<Vec<Hash>, WireError> {
     if !bytes.len().is_multiple_of(32) || bytes.len() > 65 * 32 {
         return Err(WireError("proof_length"));
     }
-    bytes.chunks_exact(32).map(|hash| Ok(Hash(array(hash, "proof_length")?))).collect()
+    bytes
+        .chunks_exact(32)
+        .map(|hash| Ok(Hash(array(hash, "proof_length")?)))
+        .collect()
 }

@@ -13,7 +13,9 @@ const WITHDRAW: u8 = 0;
 pub fn pack(changes: &[Change]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(changes.len() * CHANGE);
     for change in changes {
-        let (class, until) = change.registration.map_or((WITHDRAW, 0), |(class, day)| (class.code(), day.0));
+        let (class, until) = change
+            .registration
+            .map_or((WITHDRAW, 0), |(class, day)| (class.code(), day.0));
         bytes.push(change.identifier.code());
         bytes.extend_from_slice(change.token.expose_secret());
         bytes.push(class);
@@ -38,7 +40,10 @@ pub fn unpack(bytes: &[u8]) -> Result<Vec<Change>, WireError> {
             let until = u32::from_be_bytes([record[34], record[35], record[36], record[37]]);
             let registration = match record[33] {
                 WITHDRAW => None,
-                code => Some((SubjectClass::from_code(code).ok_or(WireError("class"))?, Day(until))),
+                code => Some((
+                    SubjectClass::from_code(code).ok_or(WireError("class"))?,
+                    Day(until),
+                )),
             };
             Ok(Change {
                 identifier: IdentifierType::try_from(record[0]).map_err(|_| WireError("identifier_type"))?,
@@ -61,13 +66,20 @@ mod tests {
                 token: Token::from_bytes([7; 32]),
                 registration: Some((SubjectClass::Adult, Day(20_778))),
             },
-            Change { identifier: IdentifierType::Skn, token: Token::from_bytes([8; 32]), registration: None },
+            Change {
+                identifier: IdentifierType::Skn,
+                token: Token::from_bytes([8; 32]),
+                registration: None,
+            },
         ];
         let bytes = pack(&changes);
         assert_eq!(pack(&unpack(&bytes).unwrap()), bytes);
         assert_eq!(unpack(&[]).unwrap_err(), WireError("changes_length"));
         assert_eq!(unpack(&bytes[..75]).unwrap_err(), WireError("changes_length"));
-        assert_eq!(unpack(&vec![1; CHANGE * 1025]).unwrap_err(), WireError("changes_length"));
+        assert_eq!(
+            unpack(&vec![1; CHANGE * 1025]).unwrap_err(),
+            WireError("changes_length")
+        );
         for (place, field) in [(0, "identifier_type"), (33, "class")] {
             let mut wrong = bytes.clone();
             wrong[place] = 200;

@@ -15,6 +15,7 @@
 
 pub mod client;
 pub mod config;
+pub mod console;
 pub mod exit;
 pub mod metrics;
 pub mod secret;

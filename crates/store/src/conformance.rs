@@ -1,5 +1,9 @@
 //! What every store must pass, whichever engine.
-#![expect(clippy::unwrap_used, clippy::missing_panics_doc, reason = "a test suite that other crates call")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::missing_panics_doc,
+    reason = "a test suite that other crates call"
+)]
 
 use hitmachine_core::{PartnerId, PartnerState, Store, StoreError, StoredBatch};
 
@@ -8,7 +12,12 @@ fn id(name: &str) -> PartnerId {
 }
 
 fn batch(partner: &str, generation: u32, sequence: u64, bytes: &[u8]) -> StoredBatch {
-    StoredBatch { partner: id(partner), generation, sequence, bytes: bytes.to_vec() }
+    StoredBatch {
+        partner: id(partner),
+        generation,
+        sequence,
+        bytes: bytes.to_vec(),
+    }
 }
 
 fn read(store: &dyn Store, partner: &str, generation: u32) -> Vec<(u64, Vec<u8>)> {
@@ -25,11 +34,16 @@ fn read(store: &dyn Store, partner: &str, generation: u32) -> Vec<(u64, Vec<u8>)
 /// Runs the suite; `open` opens the same, at first empty, store each time.
 pub fn check(open: &mut dyn FnMut() -> Box<dyn Store>) {
     let store = open();
-    assert!(store.states().unwrap().is_empty(), "the suite wants an empty store");
+    assert!(
+        store.states().unwrap().is_empty(),
+        "the suite wants an empty store"
+    );
     assert!(read(&*store, "a", 1).is_empty());
 
     // Written once, in order, each generation and partner apart; names that are prefixes do not mix.
-    store.append(&[batch("a", 1, 1, b"one"), batch("a", 1, 2, b"two")]).unwrap();
+    store
+        .append(&[batch("a", 1, 1, b"one"), batch("a", 1, 2, b"two")])
+        .unwrap();
     store.append(&[batch("ab", 1, 1, b"other partner")]).unwrap();
     store.append(&[batch("a", 2, 1, b"other generation")]).unwrap();
     store.append(&[batch("a", 1, 3, &vec![7; 40_000])]).unwrap();
@@ -41,13 +55,24 @@ pub fn check(open: &mut dyn FnMut() -> Box<dyn Store>) {
     // The same again changes nothing; other content is refused, and with it the rest of the call.
     store.append(&[batch("a", 1, 2, b"two")]).unwrap();
     let conflict = store.append(&[batch("a", 1, 4, b"four"), batch("a", 1, 2, b"changed")]);
-    assert!(matches!(conflict, Err(StoreError::Conflict { sequence: 2, .. })), "{conflict:?}");
+    assert!(
+        matches!(conflict, Err(StoreError::Conflict { sequence: 2, .. })),
+        "{conflict:?}"
+    );
     assert_eq!(read(&*store, "a", 1).len(), 3);
 
     // States are replaced in one step.
     let at = "2026-11-21T12:00:00.123Z".parse().unwrap();
-    let first = PartnerState { active: None, filling: Some(1), complete_at: None };
-    let second = PartnerState { active: Some(1), filling: None, complete_at: Some(at) };
+    let first = PartnerState {
+        active: None,
+        filling: Some(1),
+        complete_at: None,
+    };
+    let second = PartnerState {
+        active: Some(1),
+        filling: None,
+        complete_at: Some(at),
+    };
     store.set_state(&id("a"), first).unwrap();
     assert_eq!(store.states().unwrap(), [(id("a"), first)]);
     store.set_state(&id("a"), second).unwrap();
@@ -67,6 +92,8 @@ pub fn check(open: &mut dyn FnMut() -> Box<dyn Store>) {
     assert_eq!(read(&*store, "ab", 1).len(), 1);
 
     // A visitor's error ends the reading.
-    let refused = store.batches(&id("a"), 2, &mut |_| Err(StoreError::Damaged { place: "here".into() }));
+    let refused = store.batches(&id("a"), 2, &mut |_| {
+        Err(StoreError::Damaged { place: "here".into() })
+    });
     assert!(matches!(refused, Err(StoreError::Damaged { .. })));
 }

@@ -43,12 +43,18 @@ impl DurableDb {
     /// engine's own.
     pub fn open(dir: &Path) -> Result<Self, DbError> {
         fs::create_dir_all(dir).map_err(DbError::Sync)?;
-        let config =
-            sled::Config::new().path(dir).cache_capacity(CACHE_BYTES).flush_every_ms(None).print_profile_on_drop(false);
+        let config = sled::Config::new()
+            .path(dir)
+            .cache_capacity(CACHE_BYTES)
+            .flush_every_ms(None)
+            .print_profile_on_drop(false);
         let opened = catch_unwind(AssertUnwindSafe(|| config.open()));
         match opened {
             Ok(Ok(db)) => {
-                let durable = Self { db, dir: dir.to_owned() };
+                let durable = Self {
+                    db,
+                    dir: dir.to_owned(),
+                };
                 durable.commit()?;
                 Ok(durable)
             }

@@ -53,17 +53,28 @@ impl SledStore {
     /// [`StoreError::Damaged`] if less is there than the watermark says; the engine's errors.
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
         let db = DurableDb::open(&dir.join("sled")).map_err(engine)?;
-        let (batches, partners) = (db.tree(BATCHES).map_err(engine)?, db.tree(PARTNERS).map_err(engine)?);
+        let (batches, partners) = (
+            db.tree(BATCHES).map_err(engine)?,
+            db.tree(PARTNERS).map_err(engine)?,
+        );
         let watermark = dir.join(WATERMARK);
         let marks = read_watermark(&watermark)?;
-        let store = Self { db, batches, partners, watermark, marks: Mutex::new(BTreeMap::new()) };
+        let store = Self {
+            db,
+            batches,
+            partners,
+            watermark,
+            marks: Mutex::new(BTreeMap::new()),
+        };
         for (partner, (generation, sequence)) in &marks {
             let state = store.state(partner)?.unwrap_or_default();
             let active = state.active.unwrap_or(0);
             let lost = active < *generation
                 || (active == *generation && store.last_sequence(partner, active)? < *sequence);
             if lost {
-                return Err(damaged(format!("{partner}: batches that were acknowledged are missing")));
+                return Err(damaged(format!(
+                    "{partner}: batches that were acknowledged are missing"
+                )));
             }
         }
         if let Ok(mut held) = store.marks.lock() {
@@ -78,8 +89,13 @@ impl SledStore {
     }
 
     fn last_sequence(&self, partner: &PartnerId, generation: u32) -> Result<u64, StoreError> {
-        let last = self.batches.scan_prefix(generation_key(partner, generation)).next_back();
-        let Some((key, _)) = last.transpose().map_err(engine)? else { return Ok(0) };
+        let last = self
+            .batches
+            .scan_prefix(generation_key(partner, generation))
+            .next_back();
+        let Some((key, _)) = last.transpose().map_err(engine)? else {
+            return Ok(0);
+        };
         sequence_of(&key).ok_or_else(|| damaged(format!("{partner}, generation {generation}: a key")))
     }
 
@@ -93,7 +109,9 @@ impl SledStore {
         file.write_all(text.as_bytes())?;
         file.sync_all()?;
         fs::rename(&temporary, &self.watermark)?;
-        self.watermark.parent().map_or(Ok(()), |dir| File::open(dir)?.sync_all())
+        self.watermark
+            .parent()
+            .map_or(Ok(()), |dir| File::open(dir)?.sync_all())
     }
 }
 
@@ -106,7 +124,10 @@ impl Store for SledStore {
             let value = sealed(BATCHES, &key, &batch.bytes);
             match self.batches.get(&key).map_err(engine)? {
                 Some(present) if *present != *value => {
-                    return Err(StoreError::Conflict { partner: batch.partner.clone(), sequence: batch.sequence });
+                    return Err(StoreError::Conflict {
+                        partner: batch.partner.clone(),
+                        sequence: batch.sequence,
+                    });
                 }
                 _ => changes.insert(key, value),
             }
@@ -121,14 +142,23 @@ impl Store for SledStore {
         generation: u32,
         visit: &mut dyn FnMut(StoredBatch) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        for (item, expected) in self.batches.scan_prefix(generation_key(partner, generation)).zip(1u64..) {
+        for (item, expected) in self
+            .batches
+            .scan_prefix(generation_key(partner, generation))
+            .zip(1u64..)
+        {
             let (key, value) = item.map_err(engine)?;
             let place = || damaged(format!("{partner}, generation {generation}, batch {expected}"));
             if sequence_of(&key) != Some(expected) {
                 return Err(place());
             }
             let bytes = opened(BATCHES, &key, &value).ok_or_else(place)?.to_vec();
-            visit(StoredBatch { partner: partner.clone(), generation, sequence: expected, bytes })?;
+            visit(StoredBatch {
+                partner: partner.clone(),
+                generation,
+                sequence: expected,
+                bytes,
+            })?;
         }
         Ok(())
     }
@@ -147,13 +177,19 @@ impl Store for SledStore {
     }
 
     fn set_state(&self, partner: &PartnerId, state: PartnerState) -> Result<(), StoreError> {
-        let mut marks = self.marks.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut marks = self
+            .marks
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         let key = partner.as_str().as_bytes();
-        self.partners.insert(key, sealed(PARTNERS, key, &pack_state(state))).map_err(engine)?;
+        self.partners
+            .insert(key, sealed(PARTNERS, key, &pack_state(state)))
+            .map_err(engine)?;
         self.db.commit().map_err(engine)?;
         if let Some(active) = state.active {
             marks.insert(partner.clone(), (active, self.last_sequence(partner, active)?));
-            self.write_watermark(&marks).map_err(|error| StoreError::Engine(Box::new(error)))?;
+            self.write_watermark(&marks)
+                .map_err(|error| StoreError::Engine(Box::new(error)))?;
         }
         Ok(())
     }
@@ -161,7 +197,11 @@ impl Store for SledStore {
     fn drop_generation(&self, partner: &PartnerId, generation: u32) -> Result<(), StoreError> {
         let _one_at_a_time = self.marks.lock();
         let mut changes = sled::Batch::default();
-        for key in self.batches.scan_prefix(generation_key(partner, generation)).keys() {
+        for key in self
+            .batches
+            .scan_prefix(generation_key(partner, generation))
+            .keys()
+        {
             changes.remove(key.map_err(engine)?);
         }
         self.batches.apply_batch(changes).map_err(engine)?;
@@ -194,14 +234,20 @@ fn batch_key(batch: &StoredBatch) -> Vec<u8> {
 }
 
 fn sequence_of(key: &[u8]) -> Option<u64> {
-    Some(u64::from_be_bytes(key.get(key.len().checked_sub(8)?..)?.try_into().ok()?))
+    Some(u64::from_be_bytes(
+        key.get(key.len().checked_sub(8)?..)?.try_into().ok()?,
+    ))
 }
 
 fn checksum(tree: &str, key: &[u8], value: &[u8]) -> [u8; 16] {
     let mut hash = blake3::Hasher::new();
-    hash.update(b"hitmachine/v1/store\0").update(tree.as_bytes()).update(&[0]);
+    hash.update(b"hitmachine/v1/store\0")
+        .update(tree.as_bytes())
+        .update(&[0]);
     // A key is at most 45 bytes.
-    hash.update(&u32::try_from(key.len()).unwrap_or(u32::MAX).to_be_bytes()).update(key).update(value);
+    hash.update(&u32::try_from(key.len()).unwrap_or(u32::MAX).to_be_bytes())
+        .update(key)
+        .update(value);
     let mut sum = [0; 16];
     sum.copy_from_slice(&hash.finalize().as_bytes()[..16]);
     sum
@@ -222,16 +268,27 @@ fn pack_state(state: PartnerState) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(16);
     bytes.extend_from_slice(&state.active.unwrap_or(0).to_be_bytes());
     bytes.extend_from_slice(&state.filling.unwrap_or(0).to_be_bytes());
-    bytes.extend_from_slice(&state.complete_at.map_or(NEVER, |at| at.as_millisecond()).to_be_bytes());
+    bytes.extend_from_slice(
+        &state
+            .complete_at
+            .map_or(NEVER, Timestamp::as_millisecond)
+            .to_be_bytes(),
+    );
     bytes
 }
 
 fn unpack_state(partner: &PartnerId, sealed: &[u8]) -> Result<PartnerState, StoreError> {
     let state = || {
-        let value: [u8; 16] = opened(PARTNERS, partner.as_str().as_bytes(), sealed)?.try_into().ok()?;
+        let value: [u8; 16] = opened(PARTNERS, partner.as_str().as_bytes(), sealed)?
+            .try_into()
+            .ok()?;
         let number = |bytes: [u8; 4]| Some(u32::from_be_bytes(bytes)).filter(|number| *number != 0);
         let ms = i64::from_be_bytes(value[8..].try_into().ok()?);
-        let complete_at = if ms == NEVER { None } else { Some(Timestamp::from_millisecond(ms).ok()?) };
+        let complete_at = if ms == NEVER {
+            None
+        } else {
+            Some(Timestamp::from_millisecond(ms).ok()?)
+        };
         Some(PartnerState {
             active: number(value[..4].try_into().ok()?),
             filling: number(value[4..8].try_into().ok()?),
@@ -252,7 +309,10 @@ fn read_watermark(path: &Path) -> Result<BTreeMap<PartnerId, (u32, u64)>, StoreE
             let mut words = line.split(' ');
             let mut mark = || {
                 let partner = words.next()?.parse().ok()?;
-                Some((partner, (words.next()?.parse().ok()?, words.next()?.parse().ok()?)))
+                Some((
+                    partner,
+                    (words.next()?.parse().ok()?, words.next()?.parse().ok()?),
+                ))
             };
             mark().ok_or_else(|| damaged("the file watermark".into()))
         })
@@ -264,11 +324,20 @@ mod tests {
     use super::*;
 
     fn batch(sequence: u64, bytes: &[u8]) -> StoredBatch {
-        StoredBatch { partner: "om".parse().unwrap(), generation: 1, sequence, bytes: bytes.to_vec() }
+        StoredBatch {
+            partner: "om".parse().unwrap(),
+            generation: 1,
+            sequence,
+            bytes: bytes.to_vec(),
+        }
     }
 
     fn state() -> PartnerState {
-        PartnerState { active: Some(1), filling: None, complete_at: None }
+        PartnerState {
+            active: Some(1),
+            filling: None,
+            complete_at: None,
+        }
     }
 
     #[test]
@@ -307,6 +376,10 @@ mod tests {
         store.db.commit().unwrap();
         drop(store);
         let opened = SledStore::open(dir.path());
-        assert!(matches!(opened, Err(StoreError::Damaged { .. })), "{:?}", opened.err());
+        assert!(
+            matches!(opened, Err(StoreError::Damaged { .. })),
+            "{:?}",
+            opened.err()
+        );
     }
 }

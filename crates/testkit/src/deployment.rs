@@ -86,6 +86,17 @@ pub struct Deployment {
     recipe: Recipe,
 }
 
+fn folder(path: &Path) -> Result<(), DeploymentError> {
+    fs::create_dir_all(path).map_err(|source| io_error(path, source))
+}
+
+fn io_error(path: &Path, source: io::Error) -> DeploymentError {
+    DeploymentError::Io {
+        path: path.to_owned(),
+        source,
+    }
+}
+
 /// What the covenant says of one partner.
 struct Member {
     id: &'static str,
@@ -145,18 +156,23 @@ impl Deployment {
     /// # Errors
     /// [`DeploymentError`].
     pub fn create(dir: &Path, recipe: Recipe) -> Result<Self, DeploymentError> {
-        let made = Self { dir: dir.to_owned(), recipe };
-        fs::create_dir_all(dir).map_err(|source| made.io(dir, source))?;
+        fs::create_dir_all(dir).map_err(|source| io_error(dir, source))?;
         // Absolute, so that the configurations work from everywhere.
-        let dir = dir.canonicalize().map_err(|source| made.io(dir, source))?;
-        if fs::read_dir(&dir).map_err(|source| made.io(&dir, source))?.next().is_some() {
+        let dir = dir.canonicalize().map_err(|source| io_error(dir, source))?;
+        if fs::read_dir(&dir)
+            .map_err(|source| io_error(&dir, source))?
+            .next()
+            .is_some()
+        {
             return Err(DeploymentError::NotADeployment(dir));
         }
-        let made = Self { dir, recipe: made.recipe };
+        let made = Self { dir, recipe };
         let population = Population::generate(made.recipe.seed, made.recipe.today, made.recipe.persons)?;
         let registers = made.dir.join("registers");
-        made.folder(&registers)?;
-        let files = population.write(&registers).map_err(|source| made.io(&registers, source))?;
+        folder(&registers)?;
+        let files = population
+            .write(&registers)
+            .map_err(|source| io_error(&registers, source))?;
         made.write_installation(&population, &files)?;
         // Last: a folder with this file is whole.
         let text = toml::to_string(&made.recipe).unwrap_or_default();
@@ -193,7 +209,10 @@ impl Deployment {
 
     /// Partners that register persons, in the covenant's order.
     pub fn registering(&self) -> impl Iterator<Item = &'static str> {
-        MEMBERS.iter().filter(|member| member.source.is_some()).map(|member| member.id)
+        MEMBERS
+            .iter()
+            .filter(|member| member.source.is_some())
+            .map(|member| member.id)
     }
 
     /// Where the partners' files and the list are.
@@ -224,29 +243,25 @@ impl Deployment {
         Ok(TestAuthority::load(&self.dir.join("authority"))?)
     }
 
-    fn io(&self, path: &Path, source: io::Error) -> DeploymentError {
-        DeploymentError::Io { path: path.to_owned(), source }
-    }
-
-    fn folder(&self, path: &Path) -> Result<(), DeploymentError> {
-        fs::create_dir_all(path).map_err(|source| self.io(path, source))
-    }
-
     fn write(&self, name: &str, text: &str) -> Result<(), DeploymentError> {
         let path = self.dir.join(name);
-        fs::write(&path, text).map_err(|source| self.io(&path, source))
+        fs::write(&path, text).map_err(|source| io_error(&path, source))
     }
 
-    fn write_installation(&self, population: &Population, files: &PopulationFiles) -> Result<(), DeploymentError> {
+    fn write_installation(
+        &self,
+        population: &Population,
+        files: &PopulationFiles,
+    ) -> Result<(), DeploymentError> {
         let now = Timestamp::now();
-        self.folder(&self.dir.join("authority"))?;
+        folder(&self.dir.join("authority"))?;
         let authority = TestAuthority::new("Hitmachine demo authority")?;
         authority.save(&self.dir.join("authority"))?;
         let deployment = DeploymentId::generate().map_err(|_| DeploymentError::Random)?;
         self.write("covenant.toml", &covenant(deployment))?;
 
         let broker = self.dir.join("broker");
-        self.folder(&broker)?;
+        folder(&broker)?;
         let node_key = NodeKey::generate().map_err(|_| DeploymentError::Random)?;
         let kcv = HmacSha256Pseudonymiser::new(
             NodeKey::from_bytes(*node_key.expose_secret()),
@@ -255,10 +270,25 @@ impl Deployment {
         )
         .key_check_value();
         let pepper = Pepper::generate().map_err(|_| DeploymentError::Random)?;
-        SecretFile::write_new(&broker.join("pepper.key"), Purpose::Pepper, 1, pepper.expose_secret())?;
+        SecretFile::write_new(
+            &broker.join("pepper.key"),
+            Purpose::Pepper,
+            1,
+            pepper.expose_secret(),
+        )?;
         let signing = random()?;
-        SecretFile::write_new(&broker.join("audit-signing.key"), Purpose::AuditSigning, 0, &signing)?;
-        SecretFile::write_new(&broker.join("audit-wrapping.key"), Purpose::AuditWrapping, 0, &random()?)?;
+        SecretFile::write_new(
+            &broker.join("audit-signing.key"),
+            Purpose::AuditSigning,
+            0,
+            &signing,
+        )?;
+        SecretFile::write_new(
+            &broker.join("audit-wrapping.key"),
+            Purpose::AuditWrapping,
+            0,
+            &random()?,
+        )?;
         let certificate = IssueOptions {
             organisation: "Hitmachine demo".into(),
             common_name: BROKER_NAME.into(),
@@ -266,7 +296,9 @@ impl Deployment {
             dns_names: vec![BROKER_NAME.into()],
             ip_addresses: vec![IpAddr::V4(Ipv4Addr::LOCALHOST)],
             not_before: now.checked_sub(1.hour()).unwrap_or(now),
-            not_after: now.checked_add((i64::from(CERTIFICATE_DAYS) * 24).hours()).unwrap_or(now),
+            not_after: now
+                .checked_add((i64::from(CERTIFICATE_DAYS) * 24).hours())
+                .unwrap_or(now),
             usage: CertificateUsage::ClientAndServer,
         };
         authority.issue(&certificate)?.save(&broker, "broker")?;
@@ -276,10 +308,15 @@ impl Deployment {
         let verifier = LogSigner::new(origin, &signing).verifier().to_string();
         for (member, n) in MEMBERS.iter().zip(10u64..) {
             let dir = self.dir.join("nodes").join(member.id);
-            self.folder(&dir)?;
+            folder(&dir)?;
             let options = IssueOptions::partner(member.name, &test_oin(n), now, CERTIFICATE_DAYS);
             authority.issue(&options)?.save(&dir, "node")?;
-            SecretFile::write_new(&dir.join("node-key.key"), Purpose::NodeKey, 1, node_key.expose_secret())?;
+            SecretFile::write_new(
+                &dir.join("node-key.key"),
+                Purpose::NodeKey,
+                1,
+                node_key.expose_secret(),
+            )?;
             SecretFile::write_new(&dir.join("node-state.key"), Purpose::NodeState, 0, &random()?)?;
             let text = node_config(member, deployment, population, files, &verifier);
             self.write(&format!("nodes/{}/node.toml", member.id), &text)?;
@@ -437,8 +474,16 @@ watch_seconds = 2
     );
     if let Some(file) = member.source.and_then(|register| files.registers.get(&register)) {
         let style = file.style;
-        let delimiter = if style.delimiter == '\t' { "\\t".to_owned() } else { style.delimiter.to_string() };
-        let name = file.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let delimiter = if style.delimiter == '\t' {
+            "\\t".to_owned()
+        } else {
+            style.delimiter.to_string()
+        };
+        let name = file
+            .path
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned())
+            .unwrap_or_default();
         let encoding = match style.encoding {
             TextEncoding::Windows1252 => "windows-1252",
             _ => "utf-8",

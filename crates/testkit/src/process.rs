@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crate::deployment::Deployment;
 
 /// How long a program may take to be ready, on a busy machine.
-const READY: Duration = Duration::from_secs(60);
+const READY: Duration = Duration::from_mins(1);
 
 /// The built program `name`, beside the test that runs.
 ///
@@ -19,7 +19,12 @@ const READY: Duration = Duration::from_secs(60);
 pub fn program(name: &str) -> io::Result<PathBuf> {
     let test = std::env::current_exe()?;
     // A test lies in target/<profile>/deps, a program in target/<profile>.
-    let found = test.ancestors().skip(1).take(3).map(|dir| dir.join(name)).find(|path| path.is_file());
+    let found = test
+        .ancestors()
+        .skip(1)
+        .take(3)
+        .map(|dir| dir.join(name))
+        .find(|path| path.is_file());
     found.ok_or_else(|| {
         let text = format!("{name} is not built; run `cargo build --workspace` first (tests/run does)");
         io::Error::new(io::ErrorKind::NotFound, text)
@@ -57,26 +62,44 @@ impl BrokerProcess {
     ///
     /// # Errors
     /// As [`BrokerProcess::start`].
-    pub fn start_with(mut command: Command, deployment: &Deployment, address: SocketAddr) -> io::Result<Self> {
+    pub fn start_with(
+        mut command: Command,
+        deployment: &Deployment,
+        address: SocketAddr,
+    ) -> io::Result<Self> {
         let metrics = free_address()?;
         let log = deployment.dir().join("broker").join("broker.log");
         let output = std::fs::OpenOptions::new().create(true).append(true).open(&log)?;
         command
-            .args([OsStr::new("serve"), OsStr::new("--config"), deployment.broker_config().as_os_str()])
+            .args([
+                OsStr::new("serve"),
+                OsStr::new("--config"),
+                deployment.broker_config().as_os_str(),
+            ])
             .env("HITMACHINE_BROKER_LISTEN", address.to_string())
             .env("HITMACHINE_BROKER_METRICS__LISTEN", metrics.to_string())
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)
             .stderr(output);
-        let mut broker = Self { child: command.spawn()?, address, metrics, log };
+        let mut broker = Self {
+            child: command.spawn()?,
+            address,
+            metrics,
+            log,
+        };
         let begun = Instant::now();
         while TcpStream::connect(address).is_err() {
             if let Some(status) = broker.child.try_wait()? {
                 let printed = std::fs::read_to_string(&broker.log).unwrap_or_default();
-                return Err(io::Error::other(format!("the broker ended ({status}):\n{printed}")));
+                return Err(io::Error::other(format!(
+                    "the broker ended ({status}):\n{printed}"
+                )));
             }
             if begun.elapsed() > READY {
-                return Err(io::Error::new(io::ErrorKind::TimedOut, "the broker does not listen"));
+                return Err(io::Error::new(
+                    io::ErrorKind::TimedOut,
+                    "the broker does not listen",
+                ));
             }
             std::thread::sleep(Duration::from_millis(2));
         }
@@ -162,7 +185,10 @@ impl Drop for BrokerProcess {
 /// # Errors
 /// When the program `kill` cannot be run.
 pub fn terminate(id: u32) -> io::Result<()> {
-    Command::new("kill").args(["-TERM", &id.to_string()]).status().map(|_| ())
+    Command::new("kill")
+        .args(["-TERM", &id.to_string()])
+        .status()
+        .map(|_| ())
 }
 
 /// A command of a partner's node, towards a broker at `address`.
@@ -195,7 +221,11 @@ pub fn node_command_with(config: &Path, address: SocketAddr) -> io::Result<Comma
 /// When it cannot be run.
 pub fn run_with_input(command: &mut Command, input: &[u8]) -> io::Result<Output> {
     use io::Write;
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
     if let Some(mut stdin) = child.stdin.take() {
         // A program that ends without reading closes the pipe.
         let _ = stdin.write_all(input);

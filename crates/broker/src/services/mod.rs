@@ -25,7 +25,10 @@ pub(crate) struct Shared {
 
 /// All services of the broker, health included, as one set of routes.
 pub(crate) async fn routes(hub: Arc<Hub>) -> Routes {
-    let shared = Shared { hub, peers: Arc::default() };
+    let shared = Shared {
+        hub,
+        peers: Arc::default(),
+    };
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_serving::<QueryServiceServer<Shared>>().await;
     health.set_serving::<RegistryServiceServer<Shared>>().await;

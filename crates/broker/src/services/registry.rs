@@ -59,8 +59,10 @@ async fn one_sync(
     let Some(Step::Begin(begin)) = first else {
         return Err(Status::invalid_argument("sync_begin: a sync starts with begin"));
     };
-    let (partner, _guard, begun) =
-        hub.begin_sync(asker, &begin).await.map_err(|error| sync_status(&error))?;
+    let (partner, _guard, begun) = hub
+        .begin_sync(asker, &begin)
+        .await
+        .map_err(|error| sync_status(&error))?;
     let generation = begun.generation;
     reply(
         replies,

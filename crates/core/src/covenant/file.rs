@@ -105,18 +105,33 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn line(&self, span: &Range<usize>) -> usize {
         let end = span.start.min(self.text.len());
-        1 + self.text.as_bytes()[..end].iter().filter(|b| **b == b'\n').count()
+        1 + self.text.as_bytes()[..end]
+            .iter()
+            .filter(|b| **b == b'\n')
+            .count()
     }
 
-    fn fail<T>(&self, span: &Range<usize>, field: &str, problem: impl Into<String>) -> Result<T, CovenantError> {
-        Err(CovenantError { line: self.line(span), field: field.into(), problem: problem.into() })
+    fn fail<T>(
+        &self,
+        span: &Range<usize>,
+        field: &str,
+        problem: impl Into<String>,
+    ) -> Result<T, CovenantError> {
+        Err(CovenantError {
+            line: self.line(span),
+            field: field.into(),
+            problem: problem.into(),
+        })
     }
 
     fn parsed<T: FromStr>(&self, value: &Spanned<String>, field: &str) -> Result<T, CovenantError>
     where
         T::Err: std::fmt::Display,
     {
-        value.get_ref().parse().or_else(|error: T::Err| self.fail(&value.span(), field, error.to_string()))
+        value
+            .get_ref()
+            .parse()
+            .or_else(|error: T::Err| self.fail(&value.span(), field, error.to_string()))
     }
 
     fn words(&self, value: Spanned<String>, field: &str, most: usize) -> Result<String, CovenantError> {
@@ -126,7 +141,11 @@ impl Reader<'_> {
             return self.fail(&span, field, "must not be empty");
         }
         if text.chars().count() > most || text.chars().any(char::is_control) {
-            return self.fail(&span, field, format!("must be one line of at most {most} characters"));
+            return self.fail(
+                &span,
+                field,
+                format!("must be one line of at most {most} characters"),
+            );
         }
         Ok(text)
     }
@@ -148,17 +167,28 @@ impl Reader<'_> {
 
 pub(super) fn parse(bytes: &[u8]) -> Result<Covenant, CovenantError> {
     let text = std::str::from_utf8(bytes).map_err(|error| CovenantError {
-        line: 1 + bytes[..error.valid_up_to()].iter().filter(|b| **b == b'\n').count(),
+        line: 1 + bytes[..error.valid_up_to()]
+            .iter()
+            .filter(|b| **b == b'\n')
+            .count(),
         field: "file".into(),
         problem: "is not UTF-8 text".into(),
     })?;
     let reader = Reader { text };
     let file: File = toml::from_str(text).or_else(|error| {
-        reader.fail(&error.span().unwrap_or(0..0), "file", error.message().replace('\n', " "))
+        reader.fail(
+            &error.span().unwrap_or(0..0),
+            "file",
+            error.message().replace('\n', " "),
+        )
     })?;
 
     if *file.format.get_ref() != 1 {
-        return reader.fail(&file.format.span(), "format", "this program reads covenants of format 1");
+        return reader.fail(
+            &file.format.span(),
+            "format",
+            "this program reads covenants of format 1",
+        );
     }
     let date = |value: &Spanned<String>, field: &str| -> Result<Date, CovenantError> {
         value
@@ -166,8 +196,10 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Covenant, CovenantError> {
             .parse()
             .or_else(|_| reader.fail(&value.span(), field, "must be a date such as \"2026-01-01\""))
     };
-    let (valid_from, valid_until) =
-        (date(&file.valid_from, "valid_from")?, date(&file.valid_until, "valid_until")?);
+    let (valid_from, valid_until) = (
+        date(&file.valid_from, "valid_from")?,
+        date(&file.valid_until, "valid_until")?,
+    );
     if valid_until < valid_from {
         return reader.fail(&file.valid_until.span(), "valid_until", "lies before valid_from");
     }
@@ -185,12 +217,20 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Covenant, CovenantError> {
             return reader.fail(&span, "partner.id", format!("{} is named twice", partner.id));
         }
         if let Some(other) = partners.iter().find(|other| other.oin == partner.oin) {
-            return reader.fail(&oin_span, "partner.oin", format!("is also the OIN of {}", other.id));
+            return reader.fail(
+                &oin_span,
+                "partner.oin",
+                format!("is also the OIN of {}", other.id),
+            );
         }
         partners.push(partner);
     }
     if partners.len() > MOST_PARTNERS {
-        return reader.fail(&(0..0), "partner", format!("a covenant has at most {MOST_PARTNERS} partners"));
+        return reader.fail(
+            &(0..0),
+            "partner",
+            format!("a covenant has at most {MOST_PARTNERS} partners"),
+        );
     }
     if partners.is_empty() {
         return reader.fail(&(0..0), "partner", "a covenant needs at least one [[partner]]");
@@ -219,22 +259,42 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Covenant, CovenantError> {
     })
 }
 
-fn partner(reader: &Reader<'_>, entry: FilePartner, deployment: Deployment) -> Result<Partner, CovenantError> {
+fn partner(
+    reader: &Reader<'_>,
+    entry: FilePartner,
+    deployment: Deployment,
+) -> Result<Partner, CovenantError> {
     let oin: Oin = reader.parsed(&entry.oin, "partner.oin")?;
     if deployment.kind == DeploymentKind::Production && oin.is_test() {
-        return reader.fail(&entry.oin.span(), "partner.oin", "is a test OIN, in a production covenant");
+        return reader.fail(
+            &entry.oin.span(),
+            "partner.oin",
+            "is a test OIN, in a production covenant",
+        );
     }
     let answers = match entry.answers.get_ref().as_str() {
         "index" => Answers::Index,
         "live" => Answers::Live,
-        _ => return reader.fail(&entry.answers.span(), "partner.answers", "must be \"index\" or \"live\""),
+        _ => {
+            return reader.fail(
+                &entry.answers.span(),
+                "partner.answers",
+                "must be \"index\" or \"live\"",
+            );
+        }
     };
     let mut registers = Vec::new();
     for class in &entry.registers {
         let class_value = match class.get_ref().as_str() {
             "minor" => SubjectClass::Minor,
             "adult" => SubjectClass::Adult,
-            _ => return reader.fail(&class.span(), "partner.registers", "may hold \"minor\" and \"adult\""),
+            _ => {
+                return reader.fail(
+                    &class.span(),
+                    "partner.registers",
+                    "may hold \"minor\" and \"adult\"",
+                );
+            }
         };
         if registers.contains(&class_value) {
             return reader.fail(&class.span(), "partner.registers", "names a class twice");
@@ -245,7 +305,11 @@ fn partner(reader: &Reader<'_>, entry: FilePartner, deployment: Deployment) -> R
     for pin in &entry.key_pins {
         let mut bytes = [0; 32];
         if hex::decode_to_slice(pin.get_ref(), &mut bytes).is_err() {
-            return reader.fail(&pin.span(), "partner.key_pins", "must be a SHA-256 in 64 hexadecimal digits");
+            return reader.fail(
+                &pin.span(),
+                "partner.key_pins",
+                "must be a SHA-256 in 64 hexadecimal digits",
+            );
         }
         key_pins.push(bytes);
     }
@@ -280,7 +344,11 @@ fn purpose(reader: &Reader<'_>, entry: FilePurpose, partners: &[Partner]) -> Res
         for name in list {
             let id: PartnerId = reader.parsed(name, field)?;
             if !partners.iter().any(|partner| partner.id == id) {
-                return reader.fail(&name.span(), field, format!("{id} is not a [[partner]] of this covenant"));
+                return reader.fail(
+                    &name.span(),
+                    field,
+                    format!("{id} is not a [[partner]] of this covenant"),
+                );
             }
             if !seen.insert(id.clone()) {
                 return reader.fail(&name.span(), field, format!("{id} is named twice"));
@@ -292,7 +360,10 @@ fn purpose(reader: &Reader<'_>, entry: FilePurpose, partners: &[Partner]) -> Res
     let askers = named(&entry.askers, "purpose.askers")?;
     let consults = named(&entry.consults, "purpose.consults")?;
     for (id, name) in consults.iter().zip(&entry.consults) {
-        if partners.iter().any(|partner| partner.id == *id && partner.registers.is_empty()) {
+        if partners
+            .iter()
+            .any(|partner| partner.id == *id && partner.registers.is_empty())
+        {
             return reader.fail(
                 &name.span(),
                 "purpose.consults",

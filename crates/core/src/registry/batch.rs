@@ -101,7 +101,10 @@ pub struct TallyMask([u8; 32]);
 impl TallyMask {
     /// Derives the mask key from the pepper (BLAKE3 `derive_key`).
     pub fn derive(pepper: &Pepper) -> Self {
-        Self(blake3::derive_key("hitmachine v1 2026-11-21 tally mask", pepper.expose_secret()))
+        Self(blake3::derive_key(
+            "hitmachine v1 2026-11-21 tally mask",
+            pepper.expose_secret(),
+        ))
     }
 
     fn apply(&self, partner: &PartnerId, generation: u32, sequence: u64, digest: [u8; 32]) -> [u8; 32] {
@@ -156,7 +159,12 @@ impl Batch {
             bytes.extend_from_slice(&until.to_be_bytes());
         }
         bytes.extend_from_slice(&self.after.count.to_be_bytes());
-        bytes.extend_from_slice(&mask.apply(&self.partner, self.generation, self.sequence, self.after.digest()));
+        bytes.extend_from_slice(&mask.apply(
+            &self.partner,
+            self.generation,
+            self.sequence,
+            self.after.digest(),
+        ));
         bytes
     }
 
@@ -187,7 +195,11 @@ impl Batch {
             } else {
                 let class = SubjectClass::from_code(record[0]).ok_or(RegistryError::Packed)?;
                 let until = u32::from_be_bytes([record[17], record[18], record[19], record[20]]);
-                Ok(Registration { tag, class, valid_until: Day(until) })
+                Ok(Registration {
+                    tag,
+                    class,
+                    valid_until: Day(until),
+                })
             });
         }
         let (count, masked) = tail.split_at(8);
@@ -195,6 +207,12 @@ impl Batch {
         let mut digest = [0; 32];
         digest.copy_from_slice(masked);
         let digest = mask.apply(&partner, generation, sequence, digest);
-        Ok(Self { partner, generation, sequence, changes, after: Tally::from_parts(count, &digest) })
+        Ok(Self {
+            partner,
+            generation,
+            sequence,
+            changes,
+            after: Tally::from_parts(count, &digest),
+        })
     }
 }

@@ -91,7 +91,10 @@ impl Index {
     }
 
     pub(super) fn get(&self, tag: &Tag, column: Column) -> Option<Entry> {
-        self.entries(tag).iter().copied().find(|entry| entry.column == column)
+        self.entries(tag)
+            .iter()
+            .copied()
+            .find(|entry| entry.column == column)
     }
 
     /// Sets what `entry.column` says about `tag`; whether it said something before.
@@ -118,8 +121,15 @@ impl Index {
 
     /// Removes what `column` says about `tag`; whether it said something.
     pub(super) fn remove(&mut self, tag: &Tag, column: Column) -> bool {
-        let Some(known) = self.slots.get(tag) else { return false };
-        let left: Vec<Entry> = known.entries().iter().copied().filter(|e| e.column != column).collect();
+        let Some(known) = self.slots.get(tag) else {
+            return false;
+        };
+        let left: Vec<Entry> = known
+            .entries()
+            .iter()
+            .copied()
+            .filter(|e| e.column != column)
+            .collect();
         if left.len() == known.entries().len() {
             return false;
         }
@@ -136,7 +146,12 @@ impl Index {
             if !known.entries().iter().any(|entry| entry.column == column) {
                 return true;
             }
-            let left = known.entries().iter().copied().filter(|entry| entry.column != column).collect();
+            let left = known
+                .entries()
+                .iter()
+                .copied()
+                .filter(|entry| entry.column != column)
+                .collect();
             match Known::from_entries(left) {
                 Some(rest) => {
                     *known = rest;

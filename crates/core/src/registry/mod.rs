@@ -93,7 +93,10 @@ struct PartnerRegister {
 
 impl PartnerRegister {
     fn generation(&self, number: u32) -> Option<&Generation> {
-        [&self.active, &self.filling].into_iter().flatten().find(|generation| generation.number == number)
+        [&self.active, &self.filling]
+            .into_iter()
+            .flatten()
+            .find(|generation| generation.number == number)
     }
 
     fn state(&self) -> PartnerState {
@@ -175,25 +178,49 @@ impl Register {
     pub fn load(keys: TagKeys, mask: TallyMask, store: &dyn Store) -> Result<Self, StoreError> {
         let mut register = Self::new(keys, mask);
         for (partner, state) in store.states()? {
-            let active = state.active.map(|number| register.fold(store, &partner, number)).transpose()?;
-            let filling = state.filling.map(|number| register.fold(store, &partner, number)).transpose()?;
-            let loaded = PartnerRegister { active, filling, complete_at: state.complete_at };
+            let active = state
+                .active
+                .map(|number| register.fold(store, &partner, number))
+                .transpose()?;
+            let filling = state
+                .filling
+                .map(|number| register.fold(store, &partner, number))
+                .transpose()?;
+            let loaded = PartnerRegister {
+                active,
+                filling,
+                complete_at: state.complete_at,
+            };
             register.partners.insert(partner, loaded);
         }
         Ok(register)
     }
 
-    fn fold(&mut self, store: &dyn Store, partner: &PartnerId, number: u32) -> Result<Generation, StoreError> {
+    fn fold(
+        &mut self,
+        store: &dyn Store,
+        partner: &PartnerId,
+        number: u32,
+    ) -> Result<Generation, StoreError> {
         let damaged = |sequence: u64| StoreError::Damaged {
             place: format!("{partner}, generation {number}, batch {sequence}"),
         };
         let column = self.column().map_err(|_| damaged(0))?;
-        let mut generation = Generation { number, column, last_sequence: 0, tally: Tally::default() };
+        let mut generation = Generation {
+            number,
+            column,
+            last_sequence: 0,
+            tally: Tally::default(),
+        };
         let mut count = 0u64;
         store.batches(partner, number, &mut |stored| {
-            let Ok(batch) =
-                Batch::unpack(stored.partner, stored.generation, stored.sequence, &stored.bytes, &self.mask)
-            else {
+            let Ok(batch) = Batch::unpack(
+                stored.partner,
+                stored.generation,
+                stored.sequence,
+                &stored.bytes,
+                &self.mask,
+            ) else {
                 return Err(damaged(stored.sequence));
             };
             count = count.wrapping_add_signed(self.fold_changes(column, &batch.changes));
@@ -227,7 +254,10 @@ impl Register {
             return Ok(column);
         }
         let column = Column(self.next_column);
-        self.next_column = self.next_column.checked_add(1).ok_or(RegistryError::TooManyRegisters)?;
+        self.next_column = self
+            .next_column
+            .checked_add(1)
+            .ok_or(RegistryError::TooManyRegisters)?;
         Ok(column)
     }
 
@@ -287,8 +317,11 @@ impl Register {
         let own = self.partners.get(&partner.id).ok_or(RegistryError::NotBegun)?;
         let generation = own.generation(generation).ok_or(RegistryError::NotBegun)?;
         let latest = partner.latest_valid_until(today).plus(DAYS_OF_GRACE);
-        let mut prepared =
-            Prepared { stored: Vec::new(), acknowledges: generation.last_sequence, batches: Vec::new() };
+        let mut prepared = Prepared {
+            stored: Vec::new(),
+            acknowledges: generation.last_sequence,
+            batches: Vec::new(),
+        };
         let mut tally = generation.tally;
         // What earlier batches of this call did to a tag: the index does not know it yet.
         let mut ahead: HashMap<Tag, Option<(crate::SubjectClass, Day)>> = HashMap::new();
@@ -306,7 +339,9 @@ impl Register {
             for change in &changes {
                 let tag = self.keys.tag(change.identifier, &change.token);
                 let before = ahead.get(&tag).copied().unwrap_or_else(|| {
-                    self.index.get(&tag, generation.column).map(|entry| (entry.class, entry.until()))
+                    self.index
+                        .get(&tag, generation.column)
+                        .map(|entry| (entry.class, entry.until()))
                 });
                 if let Some((class, until)) = before {
                     tally.remove(change.identifier, &change.token, class, until);
@@ -323,7 +358,11 @@ impl Register {
                             return Err(RegistryError::TermInPast);
                         }
                         tally.add(change.identifier, &change.token, class, valid_until);
-                        Ok(Registration { tag, class, valid_until })
+                        Ok(Registration {
+                            tag,
+                            class,
+                            valid_until,
+                        })
                     }
                     None => Err(tag),
                 });
@@ -350,7 +389,9 @@ impl Register {
 
     /// Applies a batch that is durable now.
     pub fn apply(&mut self, batch: &Batch) {
-        let Some(own) = self.partners.get_mut(&batch.partner) else { return };
+        let Some(own) = self.partners.get_mut(&batch.partner) else {
+            return;
+        };
         let found = [&mut own.active, &mut own.filling]
             .into_iter()
             .flatten()
@@ -384,15 +425,23 @@ impl Register {
         // An older register may go on being used while a newer one is filled.
         let replaced = own.active.map(|active| active.number).filter(|_| filled);
         let filling = own.filling.map(|filling| filling.number).filter(|_| !filled);
-        let state = PartnerState { active: Some(generation), filling, complete_at: Some(now) };
+        let state = PartnerState {
+            active: Some(generation),
+            filling,
+            complete_at: Some(now),
+        };
         Ok(Completed::Agreed { state, replaced })
     }
 
     /// Makes memory follow a state that [`Register::complete`] gave and that is durable now.
     pub fn switch(&mut self, partner: &PartnerId, state: PartnerState) {
-        let Some(own) = self.partners.get_mut(partner) else { return };
+        let Some(own) = self.partners.get_mut(partner) else {
+            return;
+        };
         own.complete_at = state.complete_at;
-        let fills = own.filling.is_some_and(|filling| Some(filling.number) == state.active);
+        let fills = own
+            .filling
+            .is_some_and(|filling| Some(filling.number) == state.active);
         if fills {
             let replaced = std::mem::replace(&mut own.active, own.filling.take());
             if let Some(replaced) = replaced {
@@ -403,7 +452,10 @@ impl Register {
 
     /// The broker's names for a person.
     pub fn tags(&self, tokens: &[(IdentifierType, Token)]) -> Vec<Tag> {
-        tokens.iter().map(|(identifier, token)| self.keys.tag(*identifier, token)).collect()
+        tokens
+            .iter()
+            .map(|(identifier, token)| self.keys.tag(*identifier, token))
+            .collect()
     }
 
     /// Whether `partner` has an unexpired registration of this tag. Expiry is decided here, at reading.
@@ -417,7 +469,11 @@ impl Register {
     /// Whether `partner`'s register may answer: complete, and completed at most `stale_after_hours` ago. A
     /// completion in the future means that a clock jumped, and then nothing is known.
     pub fn is_fresh(&self, partner: &PartnerId, stale_after_hours: u32, now: Timestamp) -> bool {
-        let complete_at = self.partners.get(partner).filter(|own| own.active.is_some()).and_then(|own| own.complete_at);
+        let complete_at = self
+            .partners
+            .get(partner)
+            .filter(|own| own.active.is_some())
+            .and_then(|own| own.complete_at);
         complete_at.is_some_and(|at| {
             let age = now.as_second() - at.as_second();
             age >= -SECONDS_OF_GRACE && age <= i64::from(stale_after_hours) * 3600
@@ -429,7 +485,13 @@ impl Register {
         let mut rows: Vec<_> = self
             .partners
             .iter()
-            .map(|(id, own)| (id.clone(), own.state(), own.active.map_or(0, |active| active.tally.count)))
+            .map(|(id, own)| {
+                (
+                    id.clone(),
+                    own.state(),
+                    own.active.map_or(0, |active| active.tally.count),
+                )
+            })
             .collect();
         rows.sort_by(|a, b| a.0.cmp(&b.0));
         rows
@@ -438,7 +500,8 @@ impl Register {
     /// Number of registrations in one generation of a partner's register.
     pub fn count(&self, partner: &PartnerId, generation: u32) -> u64 {
         let own = self.partners.get(partner);
-        own.and_then(|own| own.generation(generation)).map_or(0, |generation| generation.tally.count)
+        own.and_then(|own| own.generation(generation))
+            .map_or(0, |generation| generation.tally.count)
     }
 
     /// Number of persons in the index, whoever knows them.

@@ -35,14 +35,25 @@ impl Store for Memory {
         for ((own, number, sequence), bytes) in self.batches.lock().unwrap().iter() {
             if own == partner && *number == generation {
                 let (partner, bytes) = (own.clone(), bytes.clone());
-                visit(StoredBatch { partner, generation, sequence: *sequence, bytes })?;
+                visit(StoredBatch {
+                    partner,
+                    generation,
+                    sequence: *sequence,
+                    bytes,
+                })?;
             }
         }
         Ok(())
     }
 
     fn states(&self) -> Result<Vec<(PartnerId, PartnerState)>, StoreError> {
-        Ok(self.states.lock().unwrap().iter().map(|(id, state)| (id.clone(), *state)).collect())
+        Ok(self
+            .states
+            .lock()
+            .unwrap()
+            .iter()
+            .map(|(id, state)| (id.clone(), *state))
+            .collect())
     }
 
     fn set_state(&self, partner: &PartnerId, state: PartnerState) -> Result<(), StoreError> {
@@ -51,7 +62,10 @@ impl Store for Memory {
     }
 
     fn drop_generation(&self, partner: &PartnerId, generation: u32) -> Result<(), StoreError> {
-        self.batches.lock().unwrap().retain(|(own, number, _), _| own != partner || *number != generation);
+        self.batches
+            .lock()
+            .unwrap()
+            .retain(|(own, number, _), _| own != partner || *number != generation);
         Ok(())
     }
 }
@@ -95,7 +109,11 @@ fn token(person: u8) -> Token {
 }
 
 fn change(person: u8, registration: Option<(SubjectClass, Day)>) -> Change {
-    Change { identifier: IdentifierType::Bsn, token: token(person), registration }
+    Change {
+        identifier: IdentifierType::Bsn,
+        token: token(person),
+        registration,
+    }
 }
 
 fn now() -> Timestamp {
@@ -118,7 +136,13 @@ fn send(
 }
 
 /// What a broker does at the end of a sync; whether both sides agreed.
-fn complete(register: &mut Register, store: &Memory, partner: &Partner, generation: u32, tally: Tally) -> bool {
+fn complete(
+    register: &mut Register,
+    store: &Memory,
+    partner: &Partner,
+    generation: u32,
+    tally: Tally,
+) -> bool {
     match register.complete(&partner.id, generation, tally, now()).unwrap() {
         Completed::Agreed { state, replaced } => {
             store.set_state(&partner.id, state).unwrap();
@@ -145,7 +169,14 @@ fn a_register_answers_only_when_complete_fresh_and_unexpired() {
     let begun = register.begin(&partner.id, false).unwrap();
     assert_eq!((begun.generation, begun.next_sequence), (1, 1));
     store.set_state(&partner.id, begun.state).unwrap();
-    send(&mut register, &store, &partner, 1, vec![(1, vec![change(7, Some((SubjectClass::Minor, until)))])]).unwrap();
+    send(
+        &mut register,
+        &store,
+        &partner,
+        1,
+        vec![(1, vec![change(7, Some((SubjectClass::Minor, until)))])],
+    )
+    .unwrap();
     assert!(!register.is_fresh(&partner.id, 72, now()), "not complete yet");
     assert!(!known(&register, &partner, 7, TODAY));
 
@@ -154,13 +185,19 @@ fn a_register_answers_only_when_complete_fresh_and_unexpired() {
     assert!(complete(&mut register, &store, &partner, 1, tally));
     assert!(register.is_fresh(&partner.id, 72, now()));
     assert!(known(&register, &partner, 7, TODAY) && known(&register, &partner, 7, until));
-    assert!(!known(&register, &partner, 7, until.plus(1)), "expired the day after its last");
+    assert!(
+        !known(&register, &partner, 7, until.plus(1)),
+        "expired the day after its last"
+    );
     assert!(!known(&register, &partner, 8, TODAY));
 
     let hour = jiff::SignedDuration::from_hours(1);
     assert!(register.is_fresh(&partner.id, 72, now() + hour * 72));
     assert!(!register.is_fresh(&partner.id, 72, now() + hour * 73), "stale");
-    assert!(!register.is_fresh(&partner.id, 72, now() - hour), "a clock that jumped back");
+    assert!(
+        !register.is_fresh(&partner.id, 72, now() - hour),
+        "a clock that jumped back"
+    );
 
     let loaded = load(&store).unwrap();
     assert!(known(&loaded, &partner, 7, TODAY) && loaded.is_fresh(&partner.id, 72, now()));
@@ -174,11 +211,37 @@ fn what_the_covenant_does_not_allow_is_refused_whole() {
     register.begin(&partner.id, false).unwrap();
     let good = change(1, Some((SubjectClass::Minor, TODAY.plus(365))));
     for (name, sequence, changes, expected) in [
-        ("class", 1, vec![good.clone(), change(2, Some((SubjectClass::Adult, TODAY)))], RegistryError::ClassNotAllowed),
-        ("term", 1, vec![good.clone(), change(2, Some((SubjectClass::Minor, TODAY.plus(367))))], RegistryError::TermTooLong),
-        ("past", 1, vec![good.clone(), change(2, Some((SubjectClass::Minor, Day(TODAY.0 - 2))))], RegistryError::TermInPast),
+        (
+            "class",
+            1,
+            vec![good.clone(), change(2, Some((SubjectClass::Adult, TODAY)))],
+            RegistryError::ClassNotAllowed,
+        ),
+        (
+            "term",
+            1,
+            vec![
+                good.clone(),
+                change(2, Some((SubjectClass::Minor, TODAY.plus(367)))),
+            ],
+            RegistryError::TermTooLong,
+        ),
+        (
+            "past",
+            1,
+            vec![
+                good.clone(),
+                change(2, Some((SubjectClass::Minor, Day(TODAY.0 - 2)))),
+            ],
+            RegistryError::TermInPast,
+        ),
         ("empty", 1, vec![], RegistryError::BatchSize),
-        ("large", 1, vec![good.clone(); MAX_CHANGES + 1], RegistryError::BatchSize),
+        (
+            "large",
+            1,
+            vec![good.clone(); MAX_CHANGES + 1],
+            RegistryError::BatchSize,
+        ),
         ("gap", 2, vec![good.clone()], RegistryError::Gap),
     ] {
         let refused = send(&mut register, &store, &partner, 1, vec![(sequence, changes)]);
@@ -186,7 +249,10 @@ fn what_the_covenant_does_not_allow_is_refused_whole() {
         assert_eq!(register.persons(), 0, "{name}");
         assert!(store.batches.lock().unwrap().is_empty(), "{name}");
     }
-    assert_eq!(send(&mut register, &store, &partner, 2, vec![(1, vec![good])]), Err(RegistryError::NotBegun));
+    assert_eq!(
+        send(&mut register, &store, &partner, 2, vec![(1, vec![good])]),
+        Err(RegistryError::NotBegun)
+    );
 }
 
 #[test]
@@ -202,17 +268,40 @@ fn a_full_resync_replaces_the_register_at_once() {
         })
     };
     register.begin(&partner.id, false).unwrap();
-    send(&mut register, &store, &partner, 1, vec![(1, vec![change(1, adult), change(2, adult)])]).unwrap();
-    assert!(!complete(&mut register, &store, &partner, 1, tally_of(&[1])), "a difference is noticed");
+    send(
+        &mut register,
+        &store,
+        &partner,
+        1,
+        vec![(1, vec![change(1, adult), change(2, adult)])],
+    )
+    .unwrap();
+    assert!(
+        !complete(&mut register, &store, &partner, 1, tally_of(&[1])),
+        "a difference is noticed"
+    );
     assert!(complete(&mut register, &store, &partner, 1, tally_of(&[1, 2])));
 
     let begun = register.begin(&partner.id, true).unwrap();
     assert_eq!((begun.generation, begun.next_sequence), (2, 1));
     store.set_state(&partner.id, begun.state).unwrap();
-    send(&mut register, &store, &partner, 2, vec![(1, vec![change(2, adult), change(3, adult)])]).unwrap();
-    assert!(known(&register, &partner, 1, TODAY) && !known(&register, &partner, 3, TODAY), "the old one answers");
+    send(
+        &mut register,
+        &store,
+        &partner,
+        2,
+        vec![(1, vec![change(2, adult), change(3, adult)])],
+    )
+    .unwrap();
+    assert!(
+        known(&register, &partner, 1, TODAY) && !known(&register, &partner, 3, TODAY),
+        "the old one answers"
+    );
     let resumed = load(&store).unwrap();
-    assert!(known(&resumed, &partner, 1, TODAY) && !known(&resumed, &partner, 3, TODAY), "also after a restart");
+    assert!(
+        known(&resumed, &partner, 1, TODAY) && !known(&resumed, &partner, 3, TODAY),
+        "also after a restart"
+    );
 
     assert!(complete(&mut register, &store, &partner, 2, tally_of(&[2, 3])));
     for register in [&register, &load(&store).unwrap()] {
@@ -222,7 +311,10 @@ fn a_full_resync_replaces_the_register_at_once() {
 
     let third = register.begin(&partner.id, true).unwrap();
     let fourth = register.begin(&partner.id, true).unwrap();
-    assert_eq!((third.generation, fourth.generation, fourth.abandoned), (3, 4, Some(3)));
+    assert_eq!(
+        (third.generation, fourth.generation, fourth.abandoned),
+        (3, 4, Some(3))
+    );
 }
 
 #[test]
@@ -267,7 +359,11 @@ fn a_stored_tally_does_not_show_the_digest() {
     };
     let (first, second) = (batch(1).pack(&mask), batch(2).pack(&mask));
     assert_ne!(first[first.len() - 32..], tally.digest());
-    assert_ne!(first[first.len() - 32..], second[second.len() - 32..], "each batch has a mask of its own");
+    assert_ne!(
+        first[first.len() - 32..],
+        second[second.len() - 32..],
+        "each batch has a mask of its own"
+    );
     let partner: PartnerId = "leerplicht".parse().unwrap();
     assert_eq!(Batch::unpack(partner, 1, 1, &first, &mask), Ok(batch(1)));
 }

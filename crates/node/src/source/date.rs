@@ -13,6 +13,9 @@ const ADULT: i16 = 18;
 /// Whether somebody born on the date in `text` is a minor on `today`.
 ///
 /// Forms: `01-02-2026` and `1-2-2026` (day first), `2026-02-01`, `20260201`.
+///
+/// # Errors
+/// [`IssueKind`] if the text has none of the forms, leaves parts open, or is no plausible birth date.
 pub fn class_on(today: Date, text: &str) -> Result<SubjectClass, IssueKind> {
     let (year, month, day) = parts(text).ok_or(IssueKind::DateForm)?;
     // The BRP writes zeros for parts of a birth date that nobody knows.

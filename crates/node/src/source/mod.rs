@@ -32,8 +32,8 @@ use hitmachine_identifier::Admission;
 use hitmachine_pseudonym::CanonicalIdentifier;
 use jiff::civil::Date;
 
-pub use self::date::class_on;
 pub use self::csv_source::{ClassFrom, Columns, CsvSource, Delimiter, Encoding, NumberType};
+pub use self::date::class_on;
 use self::issue::Issues;
 pub use self::issue::{IssueKind, MAX_ISSUES, RowIssue, SourceError};
 use self::person::PersonReader;

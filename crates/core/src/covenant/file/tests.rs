@@ -49,37 +49,156 @@ fn a_good_covenant_is_read_whole() {
     assert_eq!(covenant.version().0, <[u8; 32]>::from(Sha256::digest(GOOD)));
     let leerplicht = covenant.partner(&"leerplicht".parse().unwrap()).unwrap();
     assert!(leerplicht.registers(SubjectClass::Minor) && !leerplicht.registers(SubjectClass::Adult));
-    assert_eq!((leerplicht.registration_days, leerplicht.stale_after_hours), (365, 72));
+    assert_eq!(
+        (leerplicht.registration_days, leerplicht.stale_after_hours),
+        (365, 72)
+    );
     assert_eq!(covenant.purposes()[0].max_subjects, 16);
 }
 
 #[test]
 fn what_is_wrong_is_named_by_line_and_field() {
     for (name, from, to, line, field, problem) in [
-        ("unknown field", "title = \"Conv", "titel = \"Conv", 3, "file", "unknown field `titel`"),
-        ("missing field", "domain = \"gemeente\"\n", "", 21, "file", "missing field `domain`"),
+        (
+            "unknown field",
+            "title = \"Conv",
+            "titel = \"Conv",
+            3,
+            "file",
+            "unknown field `titel`",
+        ),
+        (
+            "missing field",
+            "domain = \"gemeente\"\n",
+            "",
+            21,
+            "file",
+            "missing field `domain`",
+        ),
         ("not TOML", "format = 1", "format = ", 1, "file", ""),
         ("format", "format = 1", "format = 2", 1, "format", "format 1"),
-        ("partner twice", "id = \"leerplicht\"", "id = \"zvh\"", 22, "partner.id", "named twice"),
-        ("oin twice", "00000099000000000002", "00000099000000000001", 24, "partner.oin", "OIN of zvh"),
-        ("oin form", "00000099000000000002", "123", 24, "partner.oin", "required form"),
-        ("class", "[\"minor\"]", "[\"child\"]", 28, "partner.registers", "minor"),
-        ("class twice", "[\"minor\"]", "[\"minor\", \"minor\"]", 28, "partner.registers", "twice"),
-        ("term", "registration_days = 365", "registration_days = 4000", 29, "partner.registration_days", "731"),
-        ("asker", "askers = [\"zvh\"]", "askers = [\"zvz\"]", 36, "purpose.askers", "zvz is not a"),
-        ("consults asker-only", "consults = [\"leerplicht\"]", "consults = [\"zvh\"]", 38, "purpose.consults", "registers nobody"),
-        ("consults twice", "consults = [\"leerplicht\"]", "consults = [\"leerplicht\", \"leerplicht\"]", 38, "purpose.consults", "twice"),
-        ("uri", "https://register", "http://register", 35, "purpose.processing_activity", "https"),
-        ("cap", "max_subjects = 16", "max_subjects = 65", 40, "purpose.max_subjects", "64"),
+        (
+            "partner twice",
+            "id = \"leerplicht\"",
+            "id = \"zvh\"",
+            22,
+            "partner.id",
+            "named twice",
+        ),
+        (
+            "oin twice",
+            "00000099000000000002",
+            "00000099000000000001",
+            24,
+            "partner.oin",
+            "OIN of zvh",
+        ),
+        (
+            "oin form",
+            "00000099000000000002",
+            "123",
+            24,
+            "partner.oin",
+            "required form",
+        ),
+        (
+            "class",
+            "[\"minor\"]",
+            "[\"child\"]",
+            28,
+            "partner.registers",
+            "minor",
+        ),
+        (
+            "class twice",
+            "[\"minor\"]",
+            "[\"minor\", \"minor\"]",
+            28,
+            "partner.registers",
+            "twice",
+        ),
+        (
+            "term",
+            "registration_days = 365",
+            "registration_days = 4000",
+            29,
+            "partner.registration_days",
+            "731",
+        ),
+        (
+            "asker",
+            "askers = [\"zvh\"]",
+            "askers = [\"zvz\"]",
+            36,
+            "purpose.askers",
+            "zvz is not a",
+        ),
+        (
+            "consults asker-only",
+            "consults = [\"leerplicht\"]",
+            "consults = [\"zvh\"]",
+            38,
+            "purpose.consults",
+            "registers nobody",
+        ),
+        (
+            "consults twice",
+            "consults = [\"leerplicht\"]",
+            "consults = [\"leerplicht\", \"leerplicht\"]",
+            38,
+            "purpose.consults",
+            "twice",
+        ),
+        (
+            "uri",
+            "https://register",
+            "http://register",
+            35,
+            "purpose.processing_activity",
+            "https",
+        ),
+        (
+            "cap",
+            "max_subjects = 16",
+            "max_subjects = 65",
+            40,
+            "purpose.max_subjects",
+            "64",
+        ),
         ("dates", "2030-12-31", "2025-12-31", 6, "valid_until", "before"),
         ("date", "2030-12-31", "31-12-2030", 6, "valid_until", "date"),
-        ("kind", "kind = \"test\"", "kind = \"prod\"", 10, "deployment.kind", ""),
-        ("test OIN in production", "kind = \"test\"", "kind = \"production\"", 15, "partner.oin", "test OIN"),
-        ("answers", "answers = \"index\"\nregisters = []", "answers = \"post\"\nregisters = []", 18, "partner.answers", "live"),
+        (
+            "kind",
+            "kind = \"test\"",
+            "kind = \"prod\"",
+            10,
+            "deployment.kind",
+            "",
+        ),
+        (
+            "test OIN in production",
+            "kind = \"test\"",
+            "kind = \"production\"",
+            15,
+            "partner.oin",
+            "test OIN",
+        ),
+        (
+            "answers",
+            "answers = \"index\"\nregisters = []",
+            "answers = \"post\"\nregisters = []",
+            18,
+            "partner.answers",
+            "live",
+        ),
     ] {
         assert!(GOOD.contains(from), "{name}");
         let error = Covenant::parse(GOOD.replacen(from, to, 1).as_bytes()).expect_err(name);
-        assert_eq!((error.line, error.field.as_str()), (line, field), "{name}: {error}");
+        assert_eq!(
+            (error.line, error.field.as_str()),
+            (line, field),
+            "{name}: {error}"
+        );
         assert!(error.problem.contains(problem), "{name}: {error}");
     }
     let error = Covenant::parse(b"format = 1\nid = \"\xff\"").expect_err("not UTF-8");
@@ -89,5 +208,9 @@ fn what_is_wrong_is_named_by_line_and_field() {
 #[test]
 fn an_empty_grant_grants_nothing() {
     let text = GOOD.replace("askers = [\"zvh\"]", "askers = []");
-    assert!(Covenant::parse(text.as_bytes()).unwrap().purposes()[0].askers.is_empty());
+    assert!(
+        Covenant::parse(text.as_bytes()).unwrap().purposes()[0]
+            .askers
+            .is_empty()
+    );
 }
