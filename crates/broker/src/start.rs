@@ -108,7 +108,7 @@ impl StartError {
         match self {
             Self::SelfTest(_)
             | Self::Log(OpenError::Damaged { .. })
-            | Self::Store(StoreError::Damaged { .. }) => exit::INTEGRITY,
+            | Self::Store(StoreError::Damaged { .. } | StoreError::OtherKey) => exit::INTEGRITY,
             Self::Setting(_)
             | Self::CovenantFile { .. }
             | Self::Covenant { .. }
@@ -247,8 +247,9 @@ fn load(config: &BrokerConfig, clock: Arc<dyn Clock>) -> Result<(Parts, Committe
         wrapping,
     } = Settings::read(config)?;
     let tags = TagKeys::derive(&pepper, &covenant.deployment().id, epoch.number, epoch.scheme);
+    let mask = TallyMask::derive(&pepper, &covenant.deployment().id, epoch.number, epoch.scheme);
     let store = SledStore::open(&config.registry_dir())?;
-    let register = Register::load(tags, TallyMask::derive(&pepper), &store)?;
+    let register = Register::load(tags, mask, &store)?;
     drop(pepper);
     for (partner, state, count) in register.summary() {
         tracing::info!(%partner, generation = state.active, count, "register loaded");

@@ -55,7 +55,7 @@ fn the_sample_configuration_is_read_whole() {
     );
     assert_eq!(
         config.tls.key,
-        Path::new("credential:broker-tls"),
+        Path::new("credential:broker.key"),
         "credentials are no paths"
     );
     assert_eq!(

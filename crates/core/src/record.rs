@@ -125,7 +125,7 @@ impl Record<'_> {
                     self.kind == Kind::Denied
                 }
                 (FieldId::Trace, Some(logged), Some(own)) => {
-                    logged == own || (self.kind == Kind::Denied && logged[..16] == [0; 16])
+                    logged == own || (self.kind == Kind::Denied && logged.starts_with(&[0; 16]))
                 }
                 (_, logged, own) => logged == own,
             };

@@ -8,6 +8,12 @@ use jiff::Timestamp;
 /// Batches are the truth and memory is the index: the store keeps each acknowledged batch as one value and
 /// never looks inside. Calls block; a caller in an asynchronous program hands them to a thread for that.
 pub trait Store: Send + Sync + 'static {
+    /// Marks the store, durably and for ever, with the check value of the keys that its batches are made under.
+    ///
+    /// # Errors
+    /// [`StoreError::OtherKey`] if it is marked with another.
+    fn bind(&self, key_check: [u8; 8]) -> Result<(), StoreError>;
+
     /// Writes `batches`, all or none. `Ok` means they survive a power cut. Writing a batch that is already
     /// there with the same content changes nothing.
     ///
@@ -90,6 +96,11 @@ pub enum StoreError {
         /// Partner, generation and sequence, or the kind of record.
         place: String,
     },
+    /// The batches were made under another pepper, deployment, key epoch or scheme: nobody would be found.
+    #[error(
+        "the registrations were stored under another pepper, deployment, key epoch or scheme; put the right one back, or move the store away (rebuild-registry) and the nodes will fill a new one"
+    )]
+    OtherKey,
     /// The engine failed; the cause is in `source()`.
     #[error("the storage engine failed")]
     Engine(#[source] Box<dyn std::error::Error + Send + Sync>),

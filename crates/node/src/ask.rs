@@ -144,6 +144,9 @@ impl Inquirer {
                 "the responsible user",
                 question.user.responsible.as_ref().map(UserId::as_str),
             ),
+            // Short names have room for one too, and a role goes into the log also when it is refused.
+            ("the role", Some(question.user.role.as_str())),
+            ("the purpose", Some(question.purpose.as_str())),
         ] {
             if text.is_some_and(contains_bsn) {
                 return Err(AskError::BsnInText(field));

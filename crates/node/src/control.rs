@@ -173,9 +173,11 @@ impl From<LinkError> for Failure {
                 "het knooppunt antwoordde niet op tijd",
             ),
             LinkError::Refused(text) => {
-                let code = text.split(':').next().unwrap_or("refused").to_owned();
+                // The hub says `code: text`; a library on its way may have said something else.
+                let stable = |code: &&str| code.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+                let code = text.split_once(": ").map(|(code, _)| code).filter(stable);
                 let nl = format!("het knooppunt weigert: {text}");
-                Self::new(&code, exit::REFUSED, en, nl)
+                Self::new(code.unwrap_or("refused"), exit::REFUSED, en, nl)
             }
             LinkError::Disagree(what) => {
                 let nl = format!("dit station en het knooppunt zijn het niet eens over: {what}");

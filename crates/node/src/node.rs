@@ -141,6 +141,7 @@ impl Node {
         let dir = config.state_dir.clone();
         let opening = tokio::task::spawn_blocking(move || {
             let state = State::open(&dir, &StateKey::from_bytes(*state_key))?;
+            state.bind(key_check_value.as_bytes())?;
             let register = LocalRegister::load(&state)?;
             let heads = Heads::load(&state)?;
             Ok::<_, StateError>((Arc::new(state), register, heads))

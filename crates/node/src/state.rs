@@ -6,6 +6,7 @@
 //! |---|---|---|
 //! | `batches` | generation u32 ‖ sequence u64 | the batch as it was sent, with local references |
 //! | `meta` | `sync` | [`SyncMark`] |
+//! | `meta` | `key-check` | key check value of the pseudonym key that the tokens are made with |
 //! | `meta` | `heads` | log heads not yet proven prefixes of a later one |
 //!
 //! Like at the broker, batches are the truth: a batch is written here before it is sent, so that after a stop the
@@ -227,6 +228,24 @@ impl State {
         Ok(())
     }
 
+    /// Marks the state with the pseudonym key in use. Under another key than before, what was registered is
+    /// forgotten: its tokens match nothing any more, and the next sync sends everything.
+    ///
+    /// # Errors
+    /// [`StateError`].
+    pub fn bind(&self, key_check: &[u8; 8]) -> Result<(), StateError> {
+        let bound = self.meta.get("key-check").map_err(DbError::from)?;
+        let bound = bound.map(|sealed| self.open_value(META, b"key-check", &sealed)).transpose()?;
+        if bound.as_deref().is_some_and(|bound| bound.as_slice() == key_check) {
+            return Ok(());
+        }
+        // The mark goes last: a stop before it forgets once more, which is harmless.
+        self.start_generation(SyncMark::default())?;
+        let sealed = self.seal(META, b"key-check", key_check)?;
+        self.meta.insert("key-check", sealed).map_err(DbError::from)?;
+        Ok(self.db.commit()?)
+    }
+
     /// The log heads, as [`State::set_heads`] got them.
     ///
     /// # Errors
@@ -377,6 +396,20 @@ mod tests {
         }
         let other = State::open(dir.path(), &StateKey::from_bytes([4; 32])).unwrap();
         assert!(matches!(other.mark(), Err(StateError::DoesNotOpen)));
+    }
+
+    #[test]
+    fn tokens_of_another_key_are_forgotten() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = State::open(dir.path(), &StateKey::from_bytes([3; 32])).unwrap();
+        state.bind(&[1; 8]).unwrap();
+        let mark = SyncMark { generation: 1, ..SyncMark::default() };
+        state.append(mark, &[(1, vec![change(1, None)])]).unwrap();
+        state.bind(&[1; 8]).unwrap();
+        assert_eq!(state.mark().unwrap(), mark);
+        state.bind(&[2; 8]).unwrap();
+        assert_eq!(state.mark().unwrap(), SyncMark::default());
+        state.batches(1, &mut |_, _| panic!("a batch is left")).unwrap();
     }
 
     #[test]

@@ -78,7 +78,7 @@ fn the_sample_is_read_whole_and_fits_the_sample_covenant() {
 
     assert_eq!(
         config.tls.key,
-        Path::new("credential:node-tls"),
+        Path::new("credential:node.key"),
         "credentials are no paths"
     );
     assert_eq!(

@@ -262,14 +262,18 @@ fn field_of(error: &toml::de::Error) -> String {
 
 /// serde repeats a string of the wrong type in full: `invalid type: string "…", expected u16`. Leaves it out.
 fn without_values(message: &str) -> String {
-    let Some((head, tail)) = message.split_once("string \"") else {
-        return message.to_owned();
-    };
-    let rest = tail.rsplit_once("\", ").map_or("", |(_, rest)| rest);
-    if rest.is_empty() {
-        format!("{head}string")
-    } else {
-        format!("{head}string, {rest}")
+    // serde: "invalid type: integer `5`, expected a string", "unknown variant `x`, expected `a` or `b`".
+    let with_value = ["invalid type", "invalid value", "invalid length", "unknown variant"];
+    if !with_value.iter().any(|start| message.starts_with(start)) {
+        return match message.split_once("string \"") {
+            Some((head, _)) => format!("{head}string"),
+            None => message.to_owned(),
+        };
+    }
+    let what = message.split(['`', '"']).next().unwrap_or_default().trim_end();
+    match message.rsplit_once(", expected ") {
+        Some((_, expected)) => format!("{what}, expected {expected}"),
+        None => what.to_owned(),
     }
 }
 
@@ -453,5 +457,19 @@ mod tests {
             assert_eq!(resolve(file, given), Path::new(expected), "{given}");
         }
         assert_eq!(resolve(Path::new("node.toml"), "a.pem"), Path::new("a.pem"));
+    }
+
+    #[test]
+    fn no_kind_of_value_is_repeated() {
+        for (message, expected) in [
+            ("invalid type: integer `999900006`, expected a string", "invalid type: integer, expected a string"),
+            ("invalid type: string \"geheim, expected x\", expected u32", "invalid type: string, expected u32"),
+            ("invalid value: integer `-5`, expected u32", "invalid value: integer, expected u32"),
+            ("unknown variant `s3cret`, expected `text` or `json`", "unknown variant, expected `text` or `json`"),
+            ("unknown field `titel`, expected `title`", "unknown field `titel`, expected `title`"),
+            ("missing field `listen`", "missing field `listen`"),
+        ] {
+            assert_eq!(without_values(message), expected);
+        }
     }
 }

@@ -40,6 +40,11 @@ pub fn check(open: &mut dyn FnMut() -> Box<dyn Store>) {
     );
     assert!(read(&*store, "a", 1).is_empty());
 
+    // Marked once, for ever.
+    store.bind([1; 8]).unwrap();
+    store.bind([1; 8]).unwrap();
+    assert!(matches!(store.bind([2; 8]), Err(StoreError::OtherKey)));
+
     // Written once, in order, each generation and partner apart; names that are prefixes do not mix.
     store
         .append(&[batch("a", 1, 1, b"one"), batch("a", 1, 2, b"two")])
@@ -81,6 +86,8 @@ pub fn check(open: &mut dyn FnMut() -> Box<dyn Store>) {
     // All of it is there after reopening.
     drop(store);
     let store = open();
+    assert!(matches!(store.bind([2; 8]), Err(StoreError::OtherKey)));
+    store.bind([1; 8]).unwrap();
     assert_eq!(store.states().unwrap(), [(id("a"), second), (id("ab"), first)]);
     assert_eq!(read(&*store, "a", 1).len(), 3);
 

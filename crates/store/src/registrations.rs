@@ -5,6 +5,7 @@
 //! | tree | key | value |
 //! |---|---|---|
 //! | `batches` | partner ‖ 0x00 ‖ generation u32 ‖ sequence u64 | checksum 16 ‖ packed batch |
+//! | `meta` | `key-check` | check value of the keys that the tags are made with, 8 |
 //! | `partners` | partner | checksum 16 ‖ active u32 ‖ filling u32 ‖ complete-at ms i64 |
 //!
 //! Integers are big-endian, so keys sort by partner, generation, sequence. Generation 0 and the smallest time
@@ -32,14 +33,17 @@ use jiff::Timestamp;
 use crate::durable::{DbError, DurableDb, Tree};
 
 const BATCHES: &str = "batches";
+const META: &str = "meta";
 const PARTNERS: &str = "partners";
 const WATERMARK: &str = "watermark";
+const KEY_CHECK: &str = "key-check";
 const NEVER: i64 = i64::MIN;
 
 /// [`Store`] on sled: the default engine.
 pub struct SledStore {
     db: DurableDb,
     batches: Tree,
+    meta: Tree,
     partners: Tree,
     watermark: PathBuf,
     /// Serialises commits, and holds what the watermark file says.
@@ -57,12 +61,10 @@ impl SledStore {
             db.tree(BATCHES).map_err(engine)?,
             db.tree(PARTNERS).map_err(engine)?,
         );
+        let meta = db.tree(META).map_err(engine)?;
         let watermark = dir.join(WATERMARK);
         let marks = read_watermark(&watermark)?;
-        let store = Self {
-            db,
-            batches,
-            partners,
+        let store = Self { db, batches, meta, partners,
             watermark,
             marks: Mutex::new(BTreeMap::new()),
         };
@@ -116,6 +118,19 @@ impl SledStore {
 }
 
 impl Store for SledStore {
+    fn bind(&self, key_check: [u8; 8]) -> Result<(), StoreError> {
+        match self.meta.get(KEY_CHECK).map_err(engine)? {
+            Some(bound) if *bound == key_check => Ok(()),
+            Some(_) => Err(StoreError::OtherKey),
+            // A store with registers is always marked; without its mark nothing says what the tags are.
+            None if !self.partners.is_empty() => Err(damaged("its key check value".into())),
+            None => {
+                self.meta.insert(KEY_CHECK, &key_check).map_err(engine)?;
+                self.db.commit().map_err(engine)
+            }
+        }
+    }
+
     fn append(&self, batches: &[StoredBatch]) -> Result<(), StoreError> {
         let _one_at_a_time = self.marks.lock();
         let mut changes = sled::Batch::default();

@@ -1,7 +1,7 @@
 //! Batches: what a node sends, what the store keeps, and the tally on which both sides must agree.
 
-use hitmachine_pseudonym::{IdentifierType, Pepper, Tag, Token};
-use zeroize::ZeroizeOnDrop;
+use hitmachine_pseudonym::{DeploymentId, IdentifierType, KeyEpoch, Pepper, Scheme, Tag, Token};
+use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use super::RegistryError;
 use crate::clock::Day;
@@ -90,7 +90,7 @@ fn lanes(identifier: IdentifierType, token: &Token, class: SubjectClass, until: 
     Tally::from_parts(0, hash.finalize().as_bytes()).lanes
 }
 
-/// Hides the tally's digest at rest.
+/// Hides the tally's digest at rest, and tells which keys a store was filled under.
 ///
 /// The digest of a register with one person, or the difference of two digests one change apart, is a hash of
 /// a token: whoever held the node key and a stolen database could try all numbers on it. So it is stored
@@ -99,12 +99,23 @@ fn lanes(identifier: IdentifierType, token: &Token, class: SubjectClass, until: 
 pub struct TallyMask([u8; 32]);
 
 impl TallyMask {
-    /// Derives the mask key from the pepper (BLAKE3 `derive_key`).
-    pub fn derive(pepper: &Pepper) -> Self {
-        Self(blake3::derive_key(
-            "hitmachine v1 2026-11-21 tally mask",
-            pepper.expose_secret(),
-        ))
+    /// Derives the mask key: `BLAKE3.derive_key(context, pepper 32 ‖ deployment 16 ‖ epoch u32 ‖ scheme u8)`, all
+    /// that a broker's tags depend on.
+    pub fn derive(pepper: &Pepper, deployment: &DeploymentId, epoch: KeyEpoch, scheme: Scheme) -> Self {
+        let mut hash = blake3::Hasher::new_derive_key("hitmachine v1 2026-11-21 tally mask");
+        hash.update(pepper.expose_secret()).update(deployment.as_bytes());
+        hash.update(&epoch.get().to_be_bytes()).update(&[scheme.code()]);
+        let mask = Self(*hash.finalize().as_bytes());
+        hash.zeroize();
+        mask
+    }
+
+    /// What a store is marked with: tags made under another pepper, deployment, epoch or scheme never match, and
+    /// a register of them would silently answer "not known".
+    pub fn check_value(&self) -> [u8; 8] {
+        let mut value = [0; 8];
+        value.copy_from_slice(&blake3::keyed_hash(&self.0, b"hitmachine/v1/registry-check").as_bytes()[..8]);
+        value
     }
 
     fn apply(&self, partner: &PartnerId, generation: u32, sequence: u64, digest: [u8; 32]) -> [u8; 32] {

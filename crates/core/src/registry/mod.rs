@@ -173,9 +173,10 @@ impl Register {
     /// Folds all stored batches into memory.
     ///
     /// # Errors
-    /// [`StoreError::Damaged`] if a batch is missing, unreadable, or does not fit those before it; whatever
-    /// the store returns.
+    /// [`StoreError::OtherKey`] if the store was filled under other keys; [`StoreError::Damaged`] if a batch is
+    /// missing, unreadable, or does not fit those before it; whatever the store returns.
     pub fn load(keys: TagKeys, mask: TallyMask, store: &dyn Store) -> Result<Self, StoreError> {
+        store.bind(mask.check_value())?;
         let mut register = Self::new(keys, mask);
         for (partner, state) in store.states()? {
             let active = state

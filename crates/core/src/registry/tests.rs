@@ -13,11 +13,17 @@ const TODAY: Day = Day(20_778);
 /// A store in memory: for the rules, which do not care where batches lie. Engines have their own suite.
 #[derive(Default)]
 struct Memory {
+    bound: Mutex<Option<[u8; 8]>>,
     batches: Mutex<BTreeMap<(PartnerId, u32, u64), Vec<u8>>>,
     states: Mutex<BTreeMap<PartnerId, PartnerState>>,
 }
 
 impl Store for Memory {
+    fn bind(&self, key_check: [u8; 8]) -> Result<(), StoreError> {
+        let mut bound = self.bound.lock().unwrap();
+        if *bound.get_or_insert(key_check) == key_check { Ok(()) } else { Err(StoreError::OtherKey) }
+    }
+
     fn append(&self, batches: &[StoredBatch]) -> Result<(), StoreError> {
         for batch in batches {
             let key = (batch.partner.clone(), batch.generation, batch.sequence);
@@ -70,15 +76,20 @@ impl Store for Memory {
     }
 }
 
-fn register() -> Register {
-    let pepper = Pepper::from_bytes([0xc5; 32]);
+fn keys(pepper: u8) -> (TagKeys, TallyMask) {
+    let pepper = Pepper::from_bytes([pepper; 32]);
     let keys = TagKeys::derive(&pepper, &deployment(), epoch(), Scheme::HmacSha256);
-    Register::new(keys, TallyMask::derive(&pepper))
+    (keys, TallyMask::derive(&pepper, &deployment(), epoch(), Scheme::HmacSha256))
+}
+
+fn register() -> Register {
+    let (keys, mask) = keys(0xc5);
+    Register::new(keys, mask)
 }
 
 fn load(store: &Memory) -> Result<Register, StoreError> {
-    let empty = register();
-    Register::load(empty.keys, empty.mask, store)
+    let (keys, mask) = keys(0xc5);
+    Register::load(keys, mask, store)
 }
 
 fn deployment() -> DeploymentId {
@@ -344,10 +355,19 @@ fn a_damaged_batch_is_noticed_at_start() {
     assert!(load(&store).is_ok());
 }
 
+/// Tags under another pepper never match: a register of them would say "not known" about everybody.
+#[test]
+fn a_store_filled_under_another_pepper_is_refused() {
+    let store = Memory::default();
+    load(&store).unwrap();
+    let (other_keys, other_mask) = keys(0xc6);
+    assert!(matches!(Register::load(other_keys, other_mask, &store), Err(StoreError::OtherKey)));
+    load(&store).unwrap();
+}
+
 #[test]
 fn a_stored_tally_does_not_show_the_digest() {
-    let pepper = Pepper::from_bytes([0xc5; 32]);
-    let mask = TallyMask::derive(&pepper);
+    let (_, mask) = keys(0xc5);
     let mut tally = Tally::default();
     tally.add(IdentifierType::Bsn, &token(1), SubjectClass::Adult, TODAY);
     let batch = |sequence| Batch {
