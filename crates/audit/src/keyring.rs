@@ -1,0 +1,311 @@
+//! The keys that payloads are sealed with: one for each group, retention class and month.
+//!
+//! Folder layout, on another disk than the log if possible and never in the same backup:
+//!
+//! ```text
+//! key-<id>.sealed   "HMAKEY01" ‖ id u32 ‖ group u8 ‖ class u16 ‖ year u16 ‖ month u8
+//!                   ‖ nonce 24 ‖ XChaCha20-Poly1305(wrapping key, nonce, aad = all before the nonce, key 32)
+//! next-key-id       the lowest id never given out, in decimal; raised before a key is made
+//! lock              held while open
+//! ```
+//!
+//! A key is on disk before anything is sealed with it. An id is never given out twice, also after its key was
+//! destroyed. Removing a key file makes its payloads unreadable for ever; the tree does not need them.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+    io::{self, ErrorKind},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use chacha20poly1305::{
+    KeyInit, XChaCha20Poly1305,
+    aead::{Aead, Payload},
+};
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+
+use crate::{
+    codec::Reader,
+    disk::{self, Disk, DiskLock},
+    fields::Group,
+    period::{Period, RetentionClass},
+};
+
+const MAGIC: &[u8; 8] = b"HMAKEY01";
+const HEADER: usize = 18;
+const NEXT_ID: &str = "next-key-id";
+/// Bytes by which sealing makes a text longer.
+pub(crate) const TAG: usize = 16;
+
+/// Why the keys cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum KeyRingError {
+    /// Another process has the folder.
+    #[error("key folder is in use by another process")]
+    Locked,
+    /// The file does not open: another wrapping key, or damage.
+    #[error("key {id} does not open with this wrapping key")]
+    Sealed {
+        /// The key.
+        id: u32,
+    },
+    /// `next-key-id` is not a number.
+    #[error("next-key-id is damaged")]
+    NextId,
+    /// All ids are used up.
+    #[error("no key id left")]
+    Exhausted,
+    /// The system has no random bytes.
+    #[error("no random bytes")]
+    Random(#[source] getrandom::Error),
+    /// The disk refused.
+    #[error("key folder cannot be read or written")]
+    Io(#[from] io::Error),
+}
+
+impl KeyRingError {
+    /// Stable name for machines.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Locked => "keys_locked",
+            Self::Sealed { .. } => "key_sealed",
+            Self::NextId => "next_key_id",
+            Self::Exhausted => "key_ids_exhausted",
+            Self::Random(_) => "random",
+            Self::Io(_) => "keys_io",
+        }
+    }
+}
+
+/// The key that wraps all others. Wiped on drop, never printed.
+#[derive(Clone, Zeroize, ZeroizeOnDrop)]
+pub struct WrappingKey([u8; 32]);
+
+impl WrappingKey {
+    /// From 32 random bytes; the caller wipes its own copy.
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// The bytes.
+    pub const fn expose_secret(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for WrappingKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("WrappingKey(REDACTED)")
+    }
+}
+
+/// Key of one group, class and month. Wiped on drop, never printed.
+#[derive(Zeroize, ZeroizeOnDrop)]
+pub struct PeriodKey {
+    #[zeroize(skip)]
+    id: u32,
+    bytes: [u8; 32],
+}
+
+impl PeriodKey {
+    /// The id by which records name it.
+    pub const fn id(&self) -> u32 {
+        self.id
+    }
+
+    /// Ciphertext and tag. The nonce must be random: after a torn frame the same index is used again.
+    pub(crate) fn seal(&self, nonce: &[u8; 24], aad: &[u8], text: &[u8]) -> Option<Vec<u8>> {
+        seal(&self.bytes, nonce, aad, text)
+    }
+
+    /// The text, if nothing was changed.
+    pub(crate) fn open(&self, nonce: &[u8; 24], aad: &[u8], sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+        open(&self.bytes, nonce, aad, sealed)
+    }
+}
+
+impl fmt::Debug for PeriodKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PeriodKey({}, REDACTED)", self.id)
+    }
+}
+
+/// All period keys of one log. Holds the lock of its folder.
+pub struct KeyRing {
+    disk: Arc<dyn Disk>,
+    dir: PathBuf,
+    wrapping: WrappingKey,
+    keys: BTreeMap<u32, PeriodKey>,
+    current: HashMap<(Group, RetentionClass, Period), u32>,
+    next: u32,
+    _lock: DiskLock,
+}
+
+impl fmt::Debug for KeyRing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyRing")
+            .field("keys", &self.keys.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl KeyRing {
+    /// Opens the folder (created if need be) and unwraps every key in it.
+    ///
+    /// # Errors
+    /// [`KeyRingError`]; a key that does not open stops the start, so that a wrong wrapping key is loud.
+    pub fn open(dir: &Path, wrapping: WrappingKey, disk: Arc<dyn Disk>) -> Result<Self, KeyRingError> {
+        disk::make_dir(&*disk, dir)?;
+        let lock = disk.lock(&dir.join("lock")).map_err(|error| match error.kind() {
+            ErrorKind::WouldBlock => KeyRingError::Locked,
+            _ => error.into(),
+        })?;
+        disk::remove_temporary(&*disk, dir)?;
+        let (mut keys, mut current, mut next) = (BTreeMap::new(), BTreeMap::new(), 1);
+        for entry in disk.list(dir)? {
+            if entry.name == NEXT_ID {
+                let bytes = disk::read(&*disk, &dir.join(NEXT_ID))?;
+                let text = std::str::from_utf8(&bytes).map_err(|_| KeyRingError::NextId)?;
+                next = next.max(text.trim_end().parse().map_err(|_| KeyRingError::NextId)?);
+            }
+            let Some(id) = id_of(&entry.name) else { continue };
+            let bytes = disk::read(&*disk, &dir.join(&entry.name))?;
+            let (key, use_) = unwrap(&wrapping, id, &bytes).ok_or(KeyRingError::Sealed { id })?;
+            keys.insert(id, key);
+            current.insert(id, use_);
+            next = next.max(id.saturating_add(1));
+        }
+        // The name of the newest may not be durable yet, if making it durable failed.
+        disk.sync_dir(dir)?;
+        // Were there two keys for one use, the newest is the one to go on with.
+        let current = current.into_iter().map(|(id, use_)| (use_, id)).collect();
+        Ok(Self {
+            disk,
+            dir: dir.to_path_buf(),
+            wrapping,
+            keys,
+            current,
+            next,
+            _lock: lock,
+        })
+    }
+
+    /// The key to seal with. The first call for a group, class and month makes it and returns when it is
+    /// durable.
+    ///
+    /// # Errors
+    /// [`KeyRingError::Exhausted`], [`KeyRingError::Random`], [`KeyRingError::Io`]. After an error of the
+    /// disk the ring must not be used further: open it again.
+    pub fn key(
+        &mut self,
+        group: Group,
+        class: RetentionClass,
+        period: Period,
+    ) -> Result<&PeriodKey, KeyRingError> {
+        let use_ = (group, class, period);
+        let id = match self.current.get(&use_) {
+            Some(id) => *id,
+            None => self.create(use_)?,
+        };
+        self.keys.get(&id).ok_or(KeyRingError::Sealed { id })
+    }
+
+    /// The key with this id, unless it was destroyed.
+    pub fn by_id(&self, id: u32) -> Option<&PeriodKey> {
+        self.keys.get(&id)
+    }
+
+    /// Says that ids up to `used` stand in the log, so that none of them is given out again even if the
+    /// folder was lost or restored from an old backup.
+    pub(crate) fn raise(&mut self, used: u32) {
+        self.next = self.next.max(used.saturating_add(1));
+    }
+
+    fn create(&mut self, use_: (Group, RetentionClass, Period)) -> Result<u32, KeyRingError> {
+        let id = self.next;
+        let next = id.checked_add(1).ok_or(KeyRingError::Exhausted)?;
+        let mut bytes = [0; 32];
+        getrandom::fill(&mut bytes).map_err(KeyRingError::Random)?;
+        let key = PeriodKey { id, bytes };
+        bytes.zeroize();
+        let mut nonce = [0; 24];
+        getrandom::fill(&mut nonce).map_err(KeyRingError::Random)?;
+        let file = wrap(&self.wrapping, &key, use_, &nonce).ok_or(KeyRingError::Sealed { id })?;
+        disk::put(&*self.disk, &self.dir, NEXT_ID, format!("{next}\n").as_bytes())?;
+        self.next = next;
+        disk::put(&*self.disk, &self.dir, &format!("key-{id}.sealed"), &file)?;
+        self.keys.insert(id, key);
+        self.current.insert(use_, id);
+        Ok(id)
+    }
+}
+
+fn id_of(name: &str) -> Option<u32> {
+    let id = name.strip_prefix("key-")?.strip_suffix(".sealed")?.parse().ok()?;
+    (format!("key-{id}.sealed") == name).then_some(id)
+}
+
+fn wrap(
+    wrapping: &WrappingKey,
+    key: &PeriodKey,
+    (group, class, period): (Group, RetentionClass, Period),
+    nonce: &[u8; 24],
+) -> Option<Vec<u8>> {
+    let mut file = MAGIC.to_vec();
+    file.extend(key.id.to_be_bytes());
+    file.push(group.code());
+    file.extend(class.0.to_be_bytes());
+    file.extend(period.year().to_be_bytes());
+    file.push(period.month());
+    let sealed = seal(&wrapping.0, nonce, &file, &key.bytes)?;
+    file.extend(nonce);
+    file.extend(sealed);
+    Some(file)
+}
+
+type Unwrapped = (PeriodKey, (Group, RetentionClass, Period));
+
+fn unwrap(wrapping: &WrappingKey, id: u32, file: &[u8]) -> Option<Unwrapped> {
+    let (header, _) = file.split_at_checked(HEADER)?;
+    let mut input = Reader::new(file);
+    if input.array()? != *MAGIC || input.u32()? != id {
+        return None;
+    }
+    let group = Group::from_code(input.u8()?)?;
+    let class = RetentionClass(input.u16()?);
+    let period = Period::new(input.u16()?, input.u8()?)?;
+    let nonce = input.array()?;
+    let sealed = input.take(32 + TAG)?;
+    if !input.is_empty() {
+        return None;
+    }
+    let bytes = open(&wrapping.0, &nonce, header, sealed)?;
+    Some((
+        PeriodKey {
+            id,
+            bytes: bytes.as_slice().try_into().ok()?,
+        },
+        (group, class, period),
+    ))
+}
+
+/// `None` only for texts of more than 256 GiB.
+fn seal(key: &[u8; 32], nonce: &[u8; 24], aad: &[u8], msg: &[u8]) -> Option<Vec<u8>> {
+    XChaCha20Poly1305::new(key.into())
+        .encrypt(nonce.into(), Payload { msg, aad })
+        .ok()
+}
+
+fn open(key: &[u8; 32], nonce: &[u8; 24], aad: &[u8], msg: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    XChaCha20Poly1305::new(key.into())
+        .decrypt(nonce.into(), Payload { msg, aad })
+        .ok()
+        .map(Zeroizing::new)
+}
+
+#[cfg(test)]
+#[path = "keyring_tests.rs"]
+mod tests;
