@@ -23,7 +23,8 @@ pub(crate) struct LocalRegister {
     pub(crate) mark: SyncMark,
     /// Batches written but not acknowledged, in order: the broker may or may not have them.
     pub(crate) in_doubt: Vec<(u64, Vec<LocalChange>)>,
-    held: HashMap<(IdentifierType, Token), Held>,
+    /// By token: the kind of number is part of what a token is made of, so two kinds never share one.
+    held: HashMap<Token, (IdentifierType, Held)>,
     tally: Tally,
 }
 
@@ -80,17 +81,16 @@ impl LocalRegister {
             registration,
         } in changes
         {
-            let key = (identifier, token);
-            if let Some(old) = self.held.get(&key) {
-                self.tally.remove(identifier, &key.1, old.class, old.valid_until);
+            if let Some((_, old)) = self.held.get(&token) {
+                self.tally.remove(identifier, &token, old.class, old.valid_until);
             }
             match registration {
                 Some(held) => {
-                    self.tally.add(identifier, &key.1, held.class, held.valid_until);
-                    self.held.insert(key, held);
+                    self.tally.add(identifier, &token, held.class, held.valid_until);
+                    self.held.insert(token, (identifier, held));
                 }
                 None => {
-                    self.held.remove(&key);
+                    self.held.remove(&token);
                 }
             }
         }
@@ -106,45 +106,38 @@ impl LocalRegister {
 
     /// What must be sent so that the broker has exactly `wanted`: new and changed registrations, those whose term
     /// is half over, and withdrawals. How many of what is held would go is told apart, for the guard.
-    pub(crate) fn difference(&self, wanted: Vec<Wanted>, today: Day, term_days: u32) -> Difference {
+    pub(crate) fn difference(&self, wanted: &[Wanted], today: Day, term_days: u32) -> Difference {
         let valid_until = today.plus(term_days);
         let refresh_before = today.plus(term_days / 2);
         let mut changes = Vec::new();
-        let mut seen: HashSet<(IdentifierType, Token)> = HashSet::with_capacity(wanted.len());
-        for row in wanted {
-            let key = (row.identifier, row.token);
-            if seen.contains(&key) {
-                continue;
-            }
-            let unchanged = self.held.get(&key).is_some_and(|held| {
+        let mut seen: HashSet<&Token> = HashSet::with_capacity(wanted.len());
+        for row in wanted.iter().filter(|row| seen.insert(&row.token)) {
+            let unchanged = self.held.get(&row.token).is_some_and(|(_, held)| {
                 held.class == row.class
                     && held.reference == row.reference
                     && held.valid_until >= refresh_before
                     && held.valid_until <= valid_until
             });
             if !unchanged {
+                let held = Held {
+                    class: row.class,
+                    valid_until,
+                    reference: row.reference.clone(),
+                };
                 changes.push(LocalChange {
-                    identifier: key.0,
-                    token: key.1.clone(),
-                    registration: Some(Held {
-                        class: row.class,
-                        valid_until,
-                        reference: row.reference,
-                    }),
+                    identifier: row.identifier,
+                    token: row.token.clone(),
+                    registration: Some(held),
                 });
             }
-            seen.insert(key);
         }
         let registered = changes.len() as u64;
-        for (identifier, token) in self.held.keys() {
-            let key = (*identifier, token.clone());
-            if !seen.contains(&key) {
-                changes.push(LocalChange {
-                    identifier: *identifier,
-                    token: key.1,
-                    registration: None,
-                });
-            }
+        for (token, (identifier, _)) in self.held.iter().filter(|(token, _)| !seen.contains(token)) {
+            changes.push(LocalChange {
+                identifier: *identifier,
+                token: token.clone(),
+                registration: None,
+            });
         }
         let withdrawn = changes.len() as u64 - registered;
         Difference {
@@ -221,7 +214,7 @@ mod tests {
     }
 
     fn send(local: &mut LocalRegister, wanted: Vec<Wanted>, today: Day) -> (u64, u64) {
-        let difference = local.difference(wanted, today, 365);
+        let difference = local.difference(&wanted, today, 365);
         let counts = (difference.registered, difference.withdrawn);
         let first = local.next_sequence();
         local.in_doubt.extend(difference.into_batches(first).unwrap());
@@ -281,7 +274,7 @@ mod tests {
             }
         });
         let batches = local
-            .difference(rows.collect(), TODAY, 365)
+            .difference(&rows.collect::<Vec<_>>(), TODAY, 365)
             .into_batches(5)
             .unwrap();
         assert_eq!(
@@ -306,7 +299,7 @@ mod tests {
         let mut local = LocalRegister::load(&state).unwrap();
         local.restart(1);
         let batches = local
-            .difference(vec![wanted(1, SubjectClass::Minor)], TODAY, 365)
+            .difference(&[wanted(1, SubjectClass::Minor)], TODAY, 365)
             .into_batches(1)
             .unwrap();
         state.append(local.mark, &batches).unwrap();

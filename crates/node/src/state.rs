@@ -235,8 +235,13 @@ impl State {
     /// [`StateError`].
     pub fn bind(&self, key_check: &[u8; 8]) -> Result<(), StateError> {
         let bound = self.meta.get("key-check").map_err(DbError::from)?;
-        let bound = bound.map(|sealed| self.open_value(META, b"key-check", &sealed)).transpose()?;
-        if bound.as_deref().is_some_and(|bound| bound.as_slice() == key_check) {
+        let bound = bound
+            .map(|sealed| self.open_value(META, b"key-check", &sealed))
+            .transpose()?;
+        if bound
+            .as_deref()
+            .is_some_and(|bound| bound.as_slice() == key_check)
+        {
             return Ok(());
         }
         // The mark goes last: a stop before it forgets once more, which is harmless.
@@ -403,7 +408,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let state = State::open(dir.path(), &StateKey::from_bytes([3; 32])).unwrap();
         state.bind(&[1; 8]).unwrap();
-        let mark = SyncMark { generation: 1, ..SyncMark::default() };
+        let mark = SyncMark {
+            generation: 1,
+            ..SyncMark::default()
+        };
         state.append(mark, &[(1, vec![change(1, None)])]).unwrap();
         state.bind(&[1; 8]).unwrap();
         assert_eq!(state.mark().unwrap(), mark);

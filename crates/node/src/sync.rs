@@ -170,6 +170,8 @@ impl Synchroniser {
         }
         let mut register = self.register.lock().await;
         let begun = std::time::Instant::now();
+        // Terms and classes may have changed since the last sync.
+        self.link.forget_covenant();
         let covenant = self.link.covenant().await?;
         let (classes, term_days) = self.grant(&covenant)?;
         let outcome = self.read(classes, Arc::clone(&progress)).await?;
@@ -198,9 +200,6 @@ impl Synchroniser {
         let mut full = options.full;
         let mut sent = (0, 0);
         for last_chance in [false, true] {
-            if full {
-                self.guard(&register, &wanted, today, term_days, options)?;
-            }
             let attempt = self
                 .attempt(
                     &mut register,
@@ -299,16 +298,7 @@ impl Synchroniser {
     }
 
     /// A broken export must not wipe a register.
-    fn guard(
-        &self,
-        register: &LocalRegister,
-        wanted: &[Wanted],
-        today: Day,
-        term_days: u32,
-        options: SyncOptions,
-    ) -> Result<(), SyncError> {
-        let before = register.len();
-        let lost = register.difference(wanted.to_vec(), today, term_days).withdrawn;
+    fn guard(&self, before: u64, lost: u64, options: SyncOptions) -> Result<(), SyncError> {
         let most = u128::from(before) * u128::from(self.settings.max_loss_percent.min(100));
         if !options.confirm_shrink && u128::from(lost) * 100 > most {
             return Err(SyncError::Shrunk { before, lost });
@@ -333,6 +323,13 @@ impl Synchroniser {
     ) -> Result<Attempt, SyncError> {
         let mut stream = SyncStream::open(&self.link, full).await?;
         let begun = stream.begun;
+        // The hub may hold more than this node remembers.
+        let before = register.len().max(begun.registered);
+        let missing = before.saturating_sub(wanted.len() as u64);
+        if full {
+            let withdrawn = register.difference(wanted, today, term_days).withdrawn;
+            self.guard(before, withdrawn.max(missing), options)?;
+        }
         if full || (register.mark.generation == 0 && begun.next_sequence == 1) {
             register.restart(begun.generation);
             self.state.start_generation(register.mark)?;
@@ -350,10 +347,10 @@ impl Synchroniser {
             stream.acknowledged(last, register, &mut |_| ()).await?;
         }
 
+        let difference = register.difference(wanted, today, term_days);
         if !full {
-            self.guard(register, wanted, today, term_days, options)?;
+            self.guard(before, difference.withdrawn.max(missing), options)?;
         }
-        let difference = register.difference(wanted.to_vec(), today, term_days);
         sent.0 += difference.registered;
         sent.1 += difference.withdrawn;
         let total = difference.changes.len() as u64;

@@ -70,6 +70,7 @@ async fn one_sync(
             generation,
             next_sequence: begun.next_sequence,
             count: begun.tally.count,
+            registered: begun.registered,
         }),
     )
     .await?;

@@ -127,6 +127,8 @@ pub struct Begun {
     pub next_sequence: u64,
     /// What the broker's register of this generation tallies to.
     pub tally: Tally,
+    /// How many registrations answer now, whatever the generation.
+    pub registered: u64,
     /// The state to store before the first batch is accepted.
     pub state: PartnerState,
     /// A half-filled generation that is given up, to drop from the store.
@@ -298,6 +300,7 @@ impl Register {
             generation: generation.number,
             next_sequence: generation.last_sequence + 1,
             tally: generation.tally,
+            registered: own.active.map_or(0, |active| active.tally.count),
             state: own.state(),
             abandoned,
         })

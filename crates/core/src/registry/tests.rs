@@ -21,7 +21,11 @@ struct Memory {
 impl Store for Memory {
     fn bind(&self, key_check: [u8; 8]) -> Result<(), StoreError> {
         let mut bound = self.bound.lock().unwrap();
-        if *bound.get_or_insert(key_check) == key_check { Ok(()) } else { Err(StoreError::OtherKey) }
+        if *bound.get_or_insert(key_check) == key_check {
+            Ok(())
+        } else {
+            Err(StoreError::OtherKey)
+        }
     }
 
     fn append(&self, batches: &[StoredBatch]) -> Result<(), StoreError> {
@@ -79,7 +83,10 @@ impl Store for Memory {
 fn keys(pepper: u8) -> (TagKeys, TallyMask) {
     let pepper = Pepper::from_bytes([pepper; 32]);
     let keys = TagKeys::derive(&pepper, &deployment(), epoch(), Scheme::HmacSha256);
-    (keys, TallyMask::derive(&pepper, &deployment(), epoch(), Scheme::HmacSha256))
+    (
+        keys,
+        TallyMask::derive(&pepper, &deployment(), epoch(), Scheme::HmacSha256),
+    )
 }
 
 fn register() -> Register {
@@ -361,7 +368,10 @@ fn a_store_filled_under_another_pepper_is_refused() {
     let store = Memory::default();
     load(&store).unwrap();
     let (other_keys, other_mask) = keys(0xc6);
-    assert!(matches!(Register::load(other_keys, other_mask, &store), Err(StoreError::OtherKey)));
+    assert!(matches!(
+        Register::load(other_keys, other_mask, &store),
+        Err(StoreError::OtherKey)
+    ));
     load(&store).unwrap();
 }
 
