@@ -11,6 +11,9 @@ use crate::{
     verify_consistency, verify_receipt,
 };
 
+/// A flush or an answer that does not come within this time never comes.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(20);
+
 type Answer = Result<Committed, SubmitError>;
 
 fn signer() -> LogSigner {
@@ -87,7 +90,7 @@ fn what_waits_during_a_flush_is_the_next_batch() {
     let handle = committer.handle();
     let (begun, go) = gate(&disk);
     let first = submit(&handle, 1, &[]);
-    begun.recv().unwrap();
+    begun.recv_timeout(PATIENCE).unwrap();
     let waiting: Vec<_> = (0..10)
         .map(|count| submit(&handle, 1 + count % 3, &[0, 1]))
         .collect();
@@ -95,15 +98,18 @@ fn what_waits_during_a_flush_is_the_next_batch() {
     assert!(first.try_recv().is_err(), "no answer before the flush");
     assert_eq!(handle.head().head.size, 0, "no signature either");
     go.send(None).unwrap();
-    assert_eq!(first.recv().unwrap().unwrap().receipts[0].leaf_index(), 0);
-    begun.recv().unwrap();
+    assert_eq!(
+        first.recv_timeout(PATIENCE).unwrap().unwrap().receipts[0].leaf_index(),
+        0
+    );
+    begun.recv_timeout(PATIENCE).unwrap();
     assert_eq!(handle.head().head.size, 1);
     assert!(waiting.iter().all(|answer| answer.try_recv().is_err()));
     go.send(None).unwrap();
 
     let mut index = 1;
     for (number, answer) in waiting.into_iter().enumerate() {
-        let receipts = answer.recv().unwrap().unwrap().receipts;
+        let receipts = answer.recv_timeout(PATIENCE).unwrap().unwrap().receipts;
         assert_eq!(receipts.len(), 1 + number % 3);
         for receipt in receipts {
             assert_eq!(
@@ -220,15 +226,15 @@ fn limits_refuse_and_batches_keep_whole_submissions() {
     assert_eq!(refused(drafts(1), vec![0; 65]), SubmitError::TooManySizes);
     let (begun, go) = gate(&disk);
     let first = submit(&handle, 1, &[]);
-    begun.recv().unwrap();
+    begun.recv_timeout(PATIENCE).unwrap();
     let waiting = [2, 2, 1, 2].map(|count| submit(&handle, count, &[]));
     assert_eq!(refused(drafts(1), vec![]), SubmitError::Full);
     for _ in 0..5 {
         go.send(None).unwrap();
     }
-    first.recv().unwrap().unwrap();
+    first.recv_timeout(PATIENCE).unwrap().unwrap();
     let sizes = waiting.map(|answer| {
-        let receipts = answer.recv().unwrap().unwrap().receipts;
+        let receipts = answer.recv_timeout(PATIENCE).unwrap().unwrap().receipts;
         assert!(
             receipts
                 .iter()
@@ -240,7 +246,7 @@ fn limits_refuse_and_batches_keep_whole_submissions() {
     assert_eq!(sizes, [3, 6, 6, 8], "2, then 2 and 1, then 2");
     // Only then is there room again.
     let last = submit(&handle, 1, &[]);
-    last.recv().unwrap().unwrap();
+    last.recv_timeout(PATIENCE).unwrap().unwrap();
     drop(go);
     drop(committer);
     assert_eq!(refused(drafts(1), vec![]), SubmitError::Stopped);
@@ -265,16 +271,22 @@ fn after_a_failed_flush_nothing_succeeds() {
         );
         let committer = committer.unwrap();
         let handle = committer.handle();
-        let good = submit(&handle, 2, &[]).recv().unwrap().unwrap();
+        let good = submit(&handle, 2, &[]).recv_timeout(PATIENCE).unwrap().unwrap();
         let (begun, go) = gate(&disk);
         let failing = submit(&handle, 3, &[]);
-        begun.recv().unwrap();
+        begun.recv_timeout(PATIENCE).unwrap();
         let waiting = [submit(&handle, 1, &[]), submit(&handle, 3, &[])];
         go.send(Some(fault)).unwrap();
-        assert_eq!(was_fatal.recv().unwrap(), "log_io");
-        assert_eq!(failing.recv().unwrap().unwrap_err(), SubmitError::Failed);
+        assert_eq!(was_fatal.recv_timeout(PATIENCE).unwrap(), "log_io");
+        assert_eq!(
+            failing.recv_timeout(PATIENCE).unwrap().unwrap_err(),
+            SubmitError::Failed
+        );
         for answer in waiting {
-            assert_eq!(answer.recv().unwrap().unwrap_err(), SubmitError::Stopped);
+            assert_eq!(
+                answer.recv_timeout(PATIENCE).unwrap().unwrap_err(),
+                SubmitError::Stopped
+            );
         }
         let after = handle.submit(drafts(1), vec![], |_| panic!("not accepted"));
         assert_eq!(after, Err(SubmitError::Stopped));
@@ -309,7 +321,7 @@ fn shutdown_commits_what_waits() {
     let handle = committer.handle();
     let (begun, go) = gate(&disk);
     let answers: Vec<_> = (0..5).map(|_| submit(&handle, 1, &[])).collect();
-    begun.recv().unwrap();
+    begun.recv_timeout(PATIENCE).unwrap();
     let stopping = thread::spawn(move || committer.shutdown().map(|log| log.head().size));
     while handle.submit(drafts(1), vec![], |_| {}) != Err(SubmitError::Stopped) {
         // Those that still got in are committed too.
@@ -319,7 +331,11 @@ fn shutdown_commits_what_waits() {
     disk.set_plan(|_| None);
     go.send(None).unwrap();
     assert!(stopping.join().unwrap().unwrap() >= 5);
-    assert!(answers.iter().all(|answer| answer.recv().unwrap().is_ok()));
+    assert!(
+        answers
+            .iter()
+            .all(|answer| answer.recv_timeout(PATIENCE).unwrap().is_ok())
+    );
 }
 
 #[test]
@@ -329,17 +345,17 @@ fn a_callback_that_panics_harms_nobody() {
     let handle = committer.handle();
     let (begun, go) = gate(&disk);
     let first = submit(&handle, 1, &[]);
-    begun.recv().unwrap();
+    begun.recv_timeout(PATIENCE).unwrap();
     handle
         .submit(drafts(1), vec![], |_| panic!("a bug elsewhere"))
         .unwrap();
     let beside = submit(&handle, 1, &[]);
     go.send(None).unwrap();
     go.send(None).unwrap();
-    assert!(first.recv().unwrap().is_ok());
-    assert!(beside.recv().unwrap().is_ok());
+    assert!(first.recv_timeout(PATIENCE).unwrap().is_ok());
+    assert!(beside.recv_timeout(PATIENCE).unwrap().is_ok());
     go.send(None).unwrap();
-    assert!(submit(&handle, 1, &[]).recv().unwrap().is_ok());
+    assert!(submit(&handle, 1, &[]).recv_timeout(PATIENCE).unwrap().is_ok());
 }
 
 /// A panic inside the commit, here of the clock, is a failed commit.
@@ -372,8 +388,11 @@ fn a_panicking_commit_is_fatal() {
     let committer = Committer::spawn(log, CommitterOptions::default(), on_fatal).unwrap();
     broken.store(true, Ordering::SeqCst);
     let answer = submit(&committer.handle(), 1, &[]);
-    assert_eq!(was_fatal.recv().unwrap(), "commit_panicked");
-    assert_eq!(answer.recv().unwrap().unwrap_err(), SubmitError::Failed);
+    assert_eq!(was_fatal.recv_timeout(PATIENCE).unwrap(), "commit_panicked");
+    assert_eq!(
+        answer.recv_timeout(PATIENCE).unwrap().unwrap_err(),
+        SubmitError::Failed
+    );
     assert!(committer.shutdown().is_none());
 }
 
@@ -402,14 +421,14 @@ fn receipts_satisfy_the_asker() {
             requests.reverse();
         }
         for (named, answer) in requests {
-            let receipts = answer.recv().unwrap().unwrap().receipts;
+            let receipts = answer.recv_timeout(PATIENCE).unwrap().unwrap().receipts;
             let parts = receipts[1].to_parts();
             seen.accept(&named, check(&parts), &parts.consistency).unwrap();
         }
     }
     let named = seen.name();
     let receipt = &submit(&handle, 1, &named.sizes())
-        .recv()
+        .recv_timeout(PATIENCE)
         .unwrap()
         .unwrap()
         .receipts[0];
@@ -417,7 +436,11 @@ fn receipts_satisfy_the_asker() {
         .unwrap();
     assert_eq!(seen.heads().collect::<Vec<_>>(), [receipt.head()]);
     // A size that the log never had gets no proof: the asker has seen another log.
-    let beyond = &submit(&handle, 1, &[1_000, 1]).recv().unwrap().unwrap().receipts[0];
+    let beyond = &submit(&handle, 1, &[1_000, 1])
+        .recv_timeout(PATIENCE)
+        .unwrap()
+        .unwrap()
+        .receipts[0];
     assert_eq!(
         beyond
             .consistency()
