@@ -1,5 +1,14 @@
 //! What the suites under `suite/` share: a deployment with a running broker, and questions to it.
-#![expect(clippy::unwrap_used, clippy::missing_panics_doc, reason = "helpers of tests: a failure is a failed test")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::missing_panics_doc,
+    reason = "helpers of tests: a failure is a failed test"
+)]
+
+pub mod logbook;
+pub mod program;
+pub mod wire;
+pub mod world;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -14,12 +23,22 @@ use jiff::tz::TimeZone;
 
 /// A day that every test and the made-up persons agree on: the real one, as the programs use the real clock.
 pub fn today() -> Date {
-    jiff::Timestamp::now().to_zoned(TimeZone::get("Europe/Amsterdam").unwrap()).date()
+    jiff::Timestamp::now()
+        .to_zoned(TimeZone::get("Europe/Amsterdam").unwrap())
+        .date()
 }
 
 /// A deployment in `dir` with small registers.
 pub fn deployment(dir: &Path, seed: u64) -> Deployment {
-    Deployment::create(dir, Recipe { seed, persons: 400, today: today() }).unwrap()
+    Deployment::create(
+        dir,
+        Recipe {
+            seed,
+            persons: 400,
+            today: today(),
+        },
+    )
+    .unwrap()
 }
 
 /// A partner's node in this process, towards a broker at `address`.

@@ -55,10 +55,17 @@ impl Liar {
     async fn start(world: &World) -> (Self, SocketAddr) {
         let honest: Lie = Arc::new(|_| ());
         let real = Wire::of(&world.deployment, "veiligheidshuis", world.address).await;
-        let liar = Self { real, lie: Arc::new(Mutex::new(honest)), last: Arc::default() };
+        let liar = Self {
+            real,
+            lie: Arc::new(Mutex::new(honest)),
+            last: Arc::default(),
+        };
         let dir = world.deployment.dir();
         let broker = dir.join("broker");
-        let identity = TlsIdentity { certificate: broker.join("broker.pem"), key: broker.join("broker.key") };
+        let identity = TlsIdentity {
+            certificate: broker.join("broker.pem"),
+            key: broker.join("broker.key"),
+        };
         let tls = server_config(&identity, &dir.join("authority").join("ca.pem")).unwrap();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -66,7 +73,9 @@ impl Liar {
             .add_service(CovenantServiceServer::new(liar.clone()));
         tokio::spawn(async move {
             let (limits, metrics) = (ServerLimits::default(), ServerMetrics::default());
-            serve(listener, tls, routes, &limits, &metrics, std::future::pending()).await.unwrap();
+            serve(listener, tls, routes, &limits, &metrics, std::future::pending())
+                .await
+                .unwrap();
         });
         (liar, address)
     }
@@ -87,7 +96,9 @@ fn household(world: &World, node: &Node) -> Question {
 
 fn change_answer(response: &mut v1::AskResponse, place: usize, change: impl Fn(&mut Vec<v1::PartnerAnswer>)) {
     let mut answer = v1::Answer::decode(response.answers[place].answer.as_slice()).unwrap();
-    let Some(v1::answer::Outcome::Found(found)) = &mut answer.outcome else { panic!("not answered") };
+    let Some(v1::answer::Outcome::Found(found)) = &mut answer.outcome else {
+        panic!("not answered")
+    };
     change(&mut found.partners);
     response.answers[place].answer = answer.encode_to_vec();
 }
@@ -107,20 +118,34 @@ async fn nothing_is_shown_of_what_the_log_does_not_prove() {
 
     type Change = fn(&mut v1::AskResponse);
     let lies: [(&str, Change); 15] = [
-        ("a miss becomes a hit", |r| change_answer(r, 0, |p| p[0].status = 5 - 2 * p[0].status.min(2))),
-        ("could not ask becomes not known", |r| change_answer(r, 1, |p| p[1].status ^= 1)),
-        ("a partner is left out", |r| change_answer(r, 0, |p| drop(p.pop()))),
-        ("a partner is added", |r| change_answer(r, 0, |p| p.push(p[0].clone()))),
+        ("a miss becomes a hit", |r| {
+            change_answer(r, 0, |p| p[0].status = 5 - 2 * p[0].status.min(2))
+        }),
+        ("could not ask becomes not known", |r| {
+            change_answer(r, 1, |p| p[1].status ^= 1)
+        }),
+        ("a partner is left out", |r| {
+            change_answer(r, 0, |p| drop(p.pop()))
+        }),
+        ("a partner is added", |r| {
+            change_answer(r, 0, |p| p.push(p[0].clone()))
+        }),
         ("two persons are swapped", |r| r.answers.swap(0, 1)),
         ("only the answers are swapped", |r| {
             let first = r.answers[0].answer.clone();
             r.answers[0].answer = std::mem::replace(&mut r.answers[1].answer, first);
         }),
         ("one person is left out", |r| drop(r.answers.pop())),
-        ("the other's receipt", |r| r.answers[0].receipt = r.answers[1].receipt.clone()),
+        ("the other's receipt", |r| {
+            r.answers[0].receipt = r.answers[1].receipt.clone()
+        }),
         ("no receipt", |r| r.answers[0].receipt = None),
-        ("the opening is changed", |r| *r.answers[0].receipt.as_mut().unwrap().opening.last_mut().unwrap() ^= 1),
-        ("another place in the log", |r| r.answers[0].receipt.as_mut().unwrap().leaf_index ^= 1),
+        ("the opening is changed", |r| {
+            *r.answers[0].receipt.as_mut().unwrap().opening.last_mut().unwrap() ^= 1
+        }),
+        ("another place in the log", |r| {
+            r.answers[0].receipt.as_mut().unwrap().leaf_index ^= 1
+        }),
         ("the path is cut", |r| {
             let path = &mut r.answers[0].receipt.as_mut().unwrap().inclusion;
             path.truncate(path.len() - 32);
@@ -136,23 +161,37 @@ async fn nothing_is_shown_of_what_the_log_does_not_prove() {
             proof[place] ^= 1;
         }),
     ];
-    let evidence = world.deployment.dir().join("nodes/veiligheidshuis/state/evidence");
+    let evidence = world
+        .deployment
+        .dir()
+        .join("nodes/veiligheidshuis/state/evidence");
     for (place, (name, lie)) in lies.into_iter().enumerate() {
         liar.will(lie);
         match node.inquirer().ask(&question).await {
             Err(AskError::NotProven(_)) => {}
             other => panic!("{name}: {other:?}"),
         }
-        assert_eq!(std::fs::read_dir(&evidence).unwrap().count(), place + 1, "{name}: evidence is kept");
+        assert_eq!(
+            std::fs::read_dir(&evidence).unwrap().count(),
+            place + 1,
+            "{name}: evidence is kept"
+        );
     }
 
     // An old answer to the same question: another request, and an older log.
     let old = liar.last.lock().unwrap().clone();
     liar.will(move |response| *response = old.clone());
-    assert!(matches!(node.inquirer().ask(&question).await, Err(AskError::NotProven(_))), "replay");
+    assert!(
+        matches!(node.inquirer().ask(&question).await, Err(AskError::NotProven(_))),
+        "replay"
+    );
 
     liar.will(|_| ());
-    assert_eq!(node.inquirer().ask(&question).await.unwrap().persons.len(), 2, "honest again");
+    assert_eq!(
+        node.inquirer().ask(&question).await.unwrap().persons.len(),
+        2,
+        "honest again"
+    );
     broker.stop().unwrap();
 }
 
@@ -174,7 +213,12 @@ async fn a_restored_backup_of_the_log_is_noticed() {
     }
     broker.stop().unwrap();
     std::fs::remove_dir_all(&audit).unwrap();
-    let restored = std::process::Command::new("cp").arg("-a").arg(backup.path()).arg(&audit).status().unwrap();
+    let restored = std::process::Command::new("cp")
+        .arg("-a")
+        .arg(backup.path())
+        .arg(&audit)
+        .status()
+        .unwrap();
     assert!(restored.success());
 
     let broker = world.broker();

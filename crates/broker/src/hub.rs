@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use hitmachine_audit::{CommitHandle, Draft, Receipt, SubmitError};
 use hitmachine_core::query::{Asker, Refusal, RefusedQuery, Unreleased};
@@ -19,6 +19,9 @@ use crate::metrics::{Metrics, OutcomeLabel};
 
 /// How far the clock may fall behind a time already logged, in milliseconds, before nothing is answered.
 const CLOCK_TOLERANCE_MS: i64 = 5 * 60 * 1000;
+/// How long a sync waits for another of the same partner to end. A node that broke one off to send everything again, or
+/// was started anew, comes back before the end of the old stream has been noticed here.
+const SYNC_PATIENCE: Duration = Duration::from_secs(3);
 
 /// The present key epoch, as all parties know it.
 #[derive(Clone, Debug)]
@@ -34,7 +37,7 @@ pub(crate) struct Epoch {
 /// Why a question got no answer at all, logged or not. It may be asked again.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum AskError {
+pub(crate) enum AskError {
     /// More questions wait for the log than it can take.
     #[error("too many questions at this moment; try again")]
     Busy,
@@ -90,7 +93,7 @@ impl SyncError {
 }
 
 /// The broker's state: covenant, register, log.
-pub struct Hub {
+pub(crate) struct Hub {
     covenant: Arc<Covenant>,
     covenant_bytes: Vec<u8>,
     epoch: Epoch,
@@ -178,7 +181,11 @@ impl Hub {
     ///
     /// # Errors
     /// [`AskError`] if the log cannot take the entries; a refusal by the covenant is an answer.
-    pub async fn ask(&self, asker: &Asker, request: v1::AskRequest) -> Result<v1::AskResponse, AskError> {
+    pub(crate) async fn ask(
+        &self,
+        asker: &Asker,
+        request: v1::AskRequest,
+    ) -> Result<v1::AskResponse, AskError> {
         let begun = Instant::now();
         let (now, clock_is_sound) = self.now();
         let digest: [u8; 32] = Sha256::digest(&request.query).into();
@@ -297,7 +304,8 @@ impl Hub {
             let mut syncs = self.syncs.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(syncs.entry(partner.id.clone()).or_default())
         };
-        let guard = lock.try_lock_owned().map_err(|_| SyncError::UnderWay)?;
+        let free = tokio::time::timeout(SYNC_PATIENCE, lock.lock_owned()).await;
+        let guard = free.map_err(|_| SyncError::UnderWay)?;
         let (id, full) = (partner.id.clone(), begin.full);
         let begun = self
             .storage(move |hub| {
@@ -414,3 +422,6 @@ fn log_error(error: SubmitError) -> AskError {
         _ => AskError::LogStopped,
     }
 }
+
+#[cfg(test)]
+mod tests;

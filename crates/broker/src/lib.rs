@@ -1,8 +1,8 @@
 //! The hub: takes registrations, answers questions, and logs each before its answer leaves.
 //!
 //! It never sees a name or a BSN: no crate in its dependency tree can even parse one. The rules are in
-//! `hitmachine-core`, the log in `hitmachine-audit`; here they meet the network ([`services`]), the disk and
-//! the clock ([`Hub`]).
+//! `hitmachine-core`, the log in `hitmachine-audit`; here they meet the network (`services`), the disk and
+//! the clock (`hub`).
 
 pub mod config;
 mod hub;
@@ -12,5 +12,4 @@ mod services;
 mod start;
 
 pub use config::BrokerConfig;
-pub use hub::Hub;
 pub use start::{Running, StartError, check, move_store_aside, run};

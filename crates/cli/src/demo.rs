@@ -10,7 +10,7 @@ use hitmachine_broker::{BrokerConfig, Running, StartError};
 use hitmachine_node::control::{Ask, AskPerson, Client, NumberKind, Reply, Request};
 use hitmachine_node::language::Language;
 use hitmachine_node::screen::{Frame, ScreeningReport, screen};
-use hitmachine_node::source::households::{self, Household, HouseholdColumns, HouseholdSource};
+use hitmachine_node::source::households::{self, HouseholdColumns, HouseholdOutcome, HouseholdSource};
 use hitmachine_node::source::{ClassFrom, Encoding, class_on};
 use hitmachine_node::sync::{SyncOptions, SyncReport};
 use hitmachine_node::view::{AnswerView, table};
@@ -120,7 +120,7 @@ async fn demo(arguments: Arguments) -> Result<(), Failure> {
     let coordinator = open(&deployment, COORDINATOR, broker.running.address).await?;
     let list = read_list(&deployment, coordinator.config(), today)?;
     let client = Arc::new(Client::Own(Box::new(coordinator)));
-    let screening = show.screening(Arc::clone(&client), &list.households).await;
+    let screening = show.screening(Arc::clone(&client), &list).await;
     show.line(&screening.text(show.language, Some(12)));
 
     let truth = ground_truth(&deployment.registers(), today)
@@ -261,11 +261,7 @@ fn expect_synced(reply: Reply) -> Result<SyncReport, Failure> {
     }
 }
 
-fn read_list(
-    deployment: &Deployment,
-    config: &NodeConfig,
-    today: Date,
-) -> Result<households::HouseholdOutcome, Failure> {
+fn read_list(deployment: &Deployment, config: &NodeConfig, today: Date) -> Result<HouseholdOutcome, Failure> {
     let style = list_style();
     let source = HouseholdSource {
         path: deployment.registers().join(LIST_FILE),
@@ -515,8 +511,9 @@ impl Show {
         self.line("");
     }
 
-    async fn screening(&self, client: Arc<Client>, households: &[Household]) -> ScreeningReport {
-        let persons = households
+    async fn screening(&self, client: Arc<Client>, list: &HouseholdOutcome) -> ScreeningReport {
+        let persons = list
+            .households
             .iter()
             .map(|household| household.persons.len() as u64)
             .sum();
@@ -546,7 +543,7 @@ impl Show {
             role: "informatiecoordinator".into(),
             responsible: None,
         };
-        let report = screen(client, &frame, households, |done| bar.set_position(done as u64)).await;
+        let report = screen(client, &frame, list, |done| bar.set_position(done as u64)).await;
         bar.finish_and_clear();
         report
     }

@@ -90,7 +90,8 @@ pub enum StoreError {
     },
     /// The store's content is not what was written.
     #[error(
-        "the store is damaged at {place}; move its folder away and start again, the nodes will rebuild it"
+        "the store is damaged at {place}; run `hitmachine-broker rebuild-registry`, start again, and the nodes will send \
+         everything anew"
     )]
     Damaged {
         /// Partner, generation and sequence, or the kind of record.

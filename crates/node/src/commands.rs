@@ -317,10 +317,8 @@ impl Shell {
         let admission = open(config.admission())?;
         let read = households::read(&source, &admission, today(), &mut |_, _| ());
         let list = read.map_err(|error| self.failed(&Failure::source(&error)))?;
-        if !self.json {
-            for issue in list.issues.iter().map(IssueView::from) {
-                console::complain(format_args!("  {}", issue.text(self.language)));
-            }
+        for issue in list.issues.iter().map(IssueView::from) {
+            console::complain(format_args!("  {}", issue.text(self.language)));
         }
         let client = Arc::new(open(Client::connect(config).await)?);
         let persons = list
@@ -332,7 +330,7 @@ impl Shell {
         bar.set_length(persons);
         bar.set_message(self.language.pick("Personen bevraagd", "Persons asked about"));
         let frame = frame(arguments.asking);
-        let report = screen(client, &frame, &list.households, |done| {
+        let report = screen(client, &frame, &list, |done| {
             bar.set_position(done as u64);
         })
         .await;
@@ -342,13 +340,7 @@ impl Shell {
         } else {
             console::print(report.text(self.language, arguments.rows));
         }
-        Ok(ExitCode::from(
-            match (report.totals.not_asked, report.totals.refused) {
-                (0, 0) => exit::OK,
-                (0, _) => exit::REFUSED,
-                _ => exit::UNREACHABLE,
-            },
-        ))
+        Ok(ExitCode::from(report.exit_code()))
     }
 }
 

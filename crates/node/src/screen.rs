@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hitmachine_service::exit;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::control::{Ask, AskPerson, Client, Failure, NumberKind, Reply, Request};
 use crate::language::Language;
-use crate::source::households::Household;
-use crate::view::{PartnerView, PersonView, StatusWord, refusal_text, table};
+use crate::source::households::{Household, HouseholdOutcome};
+use crate::view::{IssueView, PartnerView, PersonView, StatusWord, refusal_text, table};
 
 /// How many questions are under way at once.
 const AT_ONCE: usize = 8;
@@ -39,6 +40,8 @@ pub struct Frame {
 pub struct ScreeningReport {
     /// Counts over the whole list.
     pub totals: Totals,
+    /// Rows of the list that were left out, the first of them: never the value.
+    pub issues: Vec<IssueView>,
     /// Households in the order of the list.
     pub households: Vec<HouseholdView>,
 }
@@ -97,13 +100,14 @@ pub enum ScreenResult {
     NotAsked(Failure),
 }
 
-/// Asks about every household; `done` hears how many persons have been dealt with.
+/// Asks about every household of a list; `done` hears how many persons have been dealt with.
 pub async fn screen(
     client: Arc<Client>,
     frame: &Frame,
-    households: &[Household],
+    list: &HouseholdOutcome,
     done: impl Fn(usize),
 ) -> ScreeningReport {
+    let households = &list.households;
     let slots = Arc::new(Semaphore::new(AT_ONCE));
     let mut tasks = JoinSet::new();
     for (place, household) in households.iter().enumerate() {
@@ -128,8 +132,13 @@ pub async fn screen(
         .zip(results)
         .map(|(household, results)| view(household, results))
         .collect();
+    let mut totals = totals(&households);
+    // Also rows that name no household.
+    totals.bad_rows = usize::try_from(list.issue_count).unwrap_or(usize::MAX);
+    let issues = list.issues.iter().map(IssueView::from).collect();
     ScreeningReport {
-        totals: totals(&households),
+        totals,
+        issues,
         households,
     }
 }
@@ -173,7 +182,7 @@ async fn ask_patiently(client: &Client, ask: Ask, count: usize) -> Vec<ScreenRes
             Ok(_) => Failure::node("unexpected reply"),
             Err(error) => Failure::node(&error.to_string()),
         };
-        if failure.exit != hitmachine_service::exit::UNREACHABLE || tries == TRIES {
+        if failure.exit != exit::UNREACHABLE || tries == TRIES {
             return vec![ScreenResult::NotAsked(failure); count];
         }
         tokio::time::sleep(PAUSE * tries).await;
@@ -206,7 +215,6 @@ fn totals(households: &[HouseholdView]) -> Totals {
         ..Totals::default()
     };
     for household in households {
-        totals.bad_rows += household.bad_rows.len();
         totals.persons += household.persons.len();
         let mut nobody_known = !household.persons.is_empty() && household.bad_rows.is_empty();
         for person in &household.persons {
@@ -292,6 +300,18 @@ impl ScreeningReport {
             )
         };
         format!("{out}\n{more}{}", self.totals.text(language, &columns))
+    }
+
+    /// Exit code of a process that made it: of everything that came of it, the gravest.
+    pub fn exit_code(&self) -> u8 {
+        let persons = self.households.iter().flat_map(|household| &household.persons);
+        let codes = persons.map(|person| match &person.result {
+            ScreenResult::NotAsked(failure) => failure.exit,
+            ScreenResult::Answer(answer) if answer.refused.is_some() => exit::REFUSED,
+            ScreenResult::Answer(_) => exit::OK,
+        });
+        // The codes grow with what they ask for: another try, other words, patience, somebody who finds out why.
+        codes.max().unwrap_or(exit::OK)
     }
 
     fn partner_columns(&self) -> Vec<(String, String)> {

@@ -263,7 +263,12 @@ fn field_of(error: &toml::de::Error) -> String {
 /// serde repeats a string of the wrong type in full: `invalid type: string "…", expected u16`. Leaves it out.
 fn without_values(message: &str) -> String {
     // serde: "invalid type: integer `5`, expected a string", "unknown variant `x`, expected `a` or `b`".
-    let with_value = ["invalid type", "invalid value", "invalid length", "unknown variant"];
+    let with_value = [
+        "invalid type",
+        "invalid value",
+        "invalid length",
+        "unknown variant",
+    ];
     if !with_value.iter().any(|start| message.starts_with(start)) {
         return match message.split_once("string \"") {
             Some((head, _)) => format!("{head}string"),
@@ -462,11 +467,26 @@ mod tests {
     #[test]
     fn no_kind_of_value_is_repeated() {
         for (message, expected) in [
-            ("invalid type: integer `999900006`, expected a string", "invalid type: integer, expected a string"),
-            ("invalid type: string \"geheim, expected x\", expected u32", "invalid type: string, expected u32"),
-            ("invalid value: integer `-5`, expected u32", "invalid value: integer, expected u32"),
-            ("unknown variant `s3cret`, expected `text` or `json`", "unknown variant, expected `text` or `json`"),
-            ("unknown field `titel`, expected `title`", "unknown field `titel`, expected `title`"),
+            (
+                "invalid type: integer `999900006`, expected a string",
+                "invalid type: integer, expected a string",
+            ),
+            (
+                "invalid type: string \"geheim, expected x\", expected u32",
+                "invalid type: string, expected u32",
+            ),
+            (
+                "invalid value: integer `-5`, expected u32",
+                "invalid value: integer, expected u32",
+            ),
+            (
+                "unknown variant `s3cret`, expected `text` or `json`",
+                "unknown variant, expected `text` or `json`",
+            ),
+            (
+                "unknown field `titel`, expected `title`",
+                "unknown field `titel`, expected `title`",
+            ),
             ("missing field `listen`", "missing field `listen`"),
         ] {
             assert_eq!(without_values(message), expected);

@@ -5,10 +5,10 @@ use std::io::IsTerminal;
 use serde::Deserialize;
 use tracing_subscriber::EnvFilter;
 
-/// Libraries that write frames, headers or certificates into their detailed logs. They stay at `info` however
+/// Libraries that write frames, headers, certificates or (sled) whole values into their detailed logs. They stay at `info` however
 /// talkative the rest is set, so that nobody copies traffic into a log file by asking for `debug`. Naming one of
 /// them in the filter (`h2=trace`) lifts that for it.
-const KEPT_QUIET: [&str; 6] = ["h2", "hyper", "hyper_util", "rustls", "tonic", "tower"];
+const KEPT_QUIET: [&str; 7] = ["h2", "hyper", "hyper_util", "rustls", "sled", "tonic", "tower"];
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]

@@ -59,8 +59,13 @@ impl DurableDb {
                 Ok(durable)
             }
             Ok(Err(sled::Error::Io(error))) if is_lock(&error) => Err(DbError::InUse(dir.to_owned())),
-            Ok(Err(sled::Error::Corruption { .. })) | Err(_) => Err(DbError::Damaged(dir.to_owned())),
-            Ok(Err(error)) => Err(error.into()),
+            // The disk or its rights: the files may be as they were.
+            Ok(Err(sled::Error::Io(error))) if error.raw_os_error().is_some() => {
+                Err(sled::Error::Io(error).into())
+            }
+            // Whatever else sled says of its own files, it did not write them so: of a flipped bit in its settings, for
+            // one, that they come from an older version.
+            Ok(Err(_)) | Err(_) => Err(DbError::Damaged(dir.to_owned())),
         }
     }
 

@@ -64,7 +64,11 @@ impl SledStore {
         let meta = db.tree(META).map_err(engine)?;
         let watermark = dir.join(WATERMARK);
         let marks = read_watermark(&watermark)?;
-        let store = Self { db, batches, meta, partners,
+        let store = Self {
+            db,
+            batches,
+            meta,
+            partners,
             watermark,
             marks: Mutex::new(BTreeMap::new()),
         };

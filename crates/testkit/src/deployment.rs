@@ -97,6 +97,14 @@ fn io_error(path: &Path, source: io::Error) -> DeploymentError {
     }
 }
 
+/// The file with the recipe, while the rest is being made and after.
+const BEGUN: &str = "deployment.begun.toml";
+const WHOLE: &str = "deployment.toml";
+
+fn recipe_in(path: &Path) -> Option<Recipe> {
+    toml::from_str(&fs::read_to_string(path).ok()?).ok()
+}
+
 /// What the covenant says of one partner.
 struct Member {
     id: &'static str,
@@ -167,6 +175,8 @@ impl Deployment {
             return Err(DeploymentError::NotADeployment(dir));
         }
         let made = Self { dir, recipe };
+        let text = toml::to_string(&made.recipe).unwrap_or_default();
+        made.write(BEGUN, &text)?;
         let population = Population::generate(made.recipe.seed, made.recipe.today, made.recipe.persons)?;
         let registers = made.dir.join("registers");
         folder(&registers)?;
@@ -175,8 +185,8 @@ impl Deployment {
             .map_err(|source| io_error(&registers, source))?;
         made.write_installation(&population, &files)?;
         // Last: a folder with this file is whole.
-        let text = toml::to_string(&made.recipe).unwrap_or_default();
-        made.write("deployment.toml", &text)?;
+        let whole = made.dir.join(WHOLE);
+        fs::rename(made.dir.join(BEGUN), &whole).map_err(|source| io_error(&whole, source))?;
         Ok(made)
     }
 
@@ -186,15 +196,17 @@ impl Deployment {
     /// [`DeploymentError::NotADeployment`].
     pub fn open(dir: &Path) -> Result<Self, DeploymentError> {
         let not_one = || DeploymentError::NotADeployment(dir.to_owned());
-        let text = fs::read_to_string(dir.join("deployment.toml")).map_err(|_| not_one())?;
-        let recipe = toml::from_str(&text).map_err(|_| not_one())?;
+        let recipe = recipe_in(&dir.join(WHOLE)).ok_or_else(not_one)?;
         let dir = dir.canonicalize().map_err(|_| not_one())?;
         Ok(Self { dir, recipe })
     }
 
     /// Whether `dir` holds a deployment, whole or half made: something that may be removed to start afresh.
     pub fn is_in(dir: &Path) -> bool {
-        dir.join("deployment.toml").is_file() || dir.join("authority").join("ca.pem").is_file()
+        // The file's name alone says nothing: others have such files too.
+        [WHOLE, BEGUN]
+            .into_iter()
+            .any(|name| recipe_in(&dir.join(name)).is_some())
     }
 
     /// The folder.

@@ -1,0 +1,326 @@
+//! A partner without a node: says what it likes over real mTLS, to see what the broker makes of it.
+#![expect(
+    clippy::panic,
+    clippy::expect_used,
+    reason = "helpers of tests: a failure is a failed test"
+)]
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hitmachine_audit::{FieldId, VerifiedReceipt, verify_receipt};
+use hitmachine_core::registry::Change;
+use hitmachine_core::{Covenant, RequestId};
+use hitmachine_proto::answer::{self, Answer, Outcome};
+use hitmachine_proto::v1::covenant_service_client::CovenantServiceClient;
+use hitmachine_proto::v1::query_service_client::QueryServiceClient;
+use hitmachine_proto::v1::registry_service_client::RegistryServiceClient;
+use hitmachine_proto::v1::sync_request::Step;
+use hitmachine_proto::{MAX_MESSAGE_BYTES, receipt, registry, v1};
+use hitmachine_pseudonym::{
+    CanonicalIdentifier, HmacSha256Pseudonymiser, IdentifierType, KeyEpoch, NodeKey, Token,
+};
+use hitmachine_service::client::{ConnectError, connect};
+use hitmachine_service::secret::{Purpose, SecretFile};
+use hitmachine_service::tls::{TlsIdentity, client_config};
+use hitmachine_testkit::deployment::{BROKER_NAME, Deployment};
+use hitmachine_testkit::pki::{IssueOptions, TestAuthority};
+use prost::Message;
+use rustls::ClientConfig;
+use sha2::{Digest, Sha256};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::Channel;
+use tonic::{Status, Streaming};
+
+use crate::logbook;
+
+/// How long anything may take.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// One partner's connection.
+#[derive(Clone)]
+pub struct Wire {
+    channel: Channel,
+}
+
+/// Shows a certificate that `authority` issues as `options` say.
+pub fn identity(
+    deployment: &Deployment,
+    authority: &TestAuthority,
+    options: &IssueOptions,
+) -> Arc<ClientConfig> {
+    let dir = tempfile::tempdir().unwrap();
+    authority
+        .issue(options)
+        .unwrap()
+        .save(dir.path(), "stranger")
+        .unwrap();
+    of_files(deployment, dir.path(), "stranger")
+}
+
+/// Shows the certificate in `dir/name.pem`.
+pub fn of_files(deployment: &Deployment, dir: &Path, name: &str) -> Arc<ClientConfig> {
+    let identity = TlsIdentity {
+        certificate: dir.join(format!("{name}.pem")),
+        key: dir.join(format!("{name}.key")),
+    };
+    client_config(&identity, &deployment.dir().join("authority").join("ca.pem")).unwrap()
+}
+
+impl Wire {
+    /// Connects with the certificate of a partner's node.
+    pub async fn of(deployment: &Deployment, partner: &str, address: SocketAddr) -> Self {
+        let tls = of_files(deployment, &deployment.dir().join("nodes").join(partner), "node");
+        Self::open(address, tls).await.unwrap()
+    }
+
+    /// Connects with any certificate.
+    ///
+    /// # Errors
+    /// As the node sees it.
+    pub async fn open(address: SocketAddr, tls: Arc<ClientConfig>) -> Result<Self, ConnectError> {
+        let channel = connect(&address.to_string(), BROKER_NAME, tls).await?;
+        Ok(Self { channel })
+    }
+
+    /// Fetches the covenant.
+    ///
+    /// # Errors
+    /// The broker's.
+    pub async fn fetch(&self) -> Result<v1::FetchResponse, Status> {
+        let fetched = CovenantServiceClient::new(self.channel.clone())
+            .fetch(v1::FetchRequest {})
+            .await;
+        fetched.map(tonic::Response::into_inner)
+    }
+
+    /// Sends a request as it is.
+    ///
+    /// # Errors
+    /// The broker's.
+    pub async fn ask(&self, request: v1::AskRequest) -> Result<v1::AskResponse, Status> {
+        let client = QueryServiceClient::new(self.channel.clone());
+        let asked = client
+            .max_decoding_message_size(8 * MAX_MESSAGE_BYTES)
+            .ask(request)
+            .await;
+        asked.map(tonic::Response::into_inner)
+    }
+
+    /// Asks, and checks what the asking node would check, without any of its code.
+    pub async fn ask_logged(
+        &self,
+        deployment: &Deployment,
+        query: Vec<u8>,
+        known_sizes: Vec<u64>,
+    ) -> Vec<Logged> {
+        let request = v1::AskRequest {
+            query: query.clone(),
+            known_sizes,
+        };
+        let response = self.ask(request).await.unwrap();
+        logged(deployment, &query, &response)
+    }
+
+    /// Begins a sync.
+    ///
+    /// # Errors
+    /// The broker's.
+    pub async fn sync(&self, begin: v1::SyncBegin) -> Result<(Sync, v1::SyncBegun), Status> {
+        let mut sync = self.stream().await;
+        sync.say(Step::Begin(begin)).await;
+        match sync.hear().await? {
+            v1::sync_response::Step::Begun(begun) => Ok((sync, begun)),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Opens the stream of a sync and says nothing.
+    pub async fn stream(&self) -> Sync {
+        let (requests, outgoing) = mpsc::channel(256);
+        let mut client = RegistryServiceClient::new(self.channel.clone());
+        let responses = client
+            .sync(ReceiverStream::new(outgoing))
+            .await
+            .unwrap()
+            .into_inner();
+        Sync { requests, responses }
+    }
+}
+
+/// One answer with everything that proves it.
+pub struct Logged {
+    /// What the broker says.
+    pub answer: Answer,
+    /// What its log says.
+    pub receipt: VerifiedReceipt,
+}
+
+impl Logged {
+    /// The refusal's code; nothing if it was answered.
+    pub fn refusal(&self) -> Option<&str> {
+        match &self.answer.outcome {
+            Outcome::Refused(code) => Some(code),
+            Outcome::Found(_) => None,
+        }
+    }
+
+    /// The OIN that the log names as asker.
+    pub fn requester(&self) -> &str {
+        let oin = self.receipt.opening().fields().get(FieldId::Requester).unwrap();
+        std::str::from_utf8(oin).unwrap()
+    }
+}
+
+/// Checks each answer's receipt: signature, inclusion, that field 7 says the same as the answer and that field 9 binds
+/// it to exactly these bytes of question and answer.
+pub fn logged(deployment: &Deployment, query: &[u8], response: &v1::AskResponse) -> Vec<Logged> {
+    let verifier = logbook::verifier(deployment);
+    let parts = receipt::parts(response).unwrap();
+    assert_eq!(parts.len(), response.answers.len());
+    assert!(!parts.is_empty(), "no answer at all");
+    let answers = parts.iter().zip(&response.answers);
+    answers
+        .map(|(parts, with)| {
+            let receipt = verify_receipt(parts, &verifier, verifier.origin()).unwrap();
+            let answer = answer::parse(&with.answer).unwrap();
+            let fields = receipt.opening().fields();
+            let binding = [Sha256::digest(query), Sha256::digest(&with.answer)].concat();
+            assert_eq!(fields.get(FieldId::Binding), Some(binding.as_slice()), "field 9");
+            let logged = Logged { answer, receipt };
+            let said = logbook::refusal(logged.receipt.opening().fields());
+            assert_eq!(said.as_deref(), logged.refusal(), "field 7");
+            logged
+        })
+        .collect()
+}
+
+/// A sync by hand.
+pub struct Sync {
+    requests: mpsc::Sender<v1::SyncRequest>,
+    responses: Streaming<v1::SyncResponse>,
+}
+
+impl Sync {
+    /// Says one thing; the broker may have hung up already.
+    pub async fn say(&mut self, step: Step) {
+        let _ = self.requests.send(v1::SyncRequest { step: Some(step) }).await;
+    }
+
+    /// Hears one thing.
+    ///
+    /// # Errors
+    /// The broker's.
+    pub async fn hear(&mut self) -> Result<v1::sync_response::Step, Status> {
+        let message = tokio::time::timeout(PATIENCE, self.responses.message()).await;
+        Ok(message.expect("the broker says nothing")?.unwrap().step.unwrap())
+    }
+
+    /// Sends a batch; the acknowledged sequence.
+    ///
+    /// # Errors
+    /// The broker's.
+    pub async fn batch(&mut self, generation: u32, sequence: u64, changes: &[Change]) -> Result<u64, Status> {
+        let changes = registry::pack(changes);
+        self.say(Step::Batch(v1::SyncBatch {
+            generation,
+            sequence,
+            changes,
+        }))
+        .await;
+        match self.hear().await? {
+            v1::sync_response::Step::Acknowledged(acknowledged) => Ok(acknowledged.sequence),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Ends it; whether the broker agrees.
+    ///
+    /// # Errors
+    /// The broker's.
+    pub async fn end(&mut self, generation: u32, count: u64, digest: Vec<u8>) -> Result<bool, Status> {
+        self.say(Step::End(v1::SyncEnd {
+            generation,
+            count,
+            digest,
+        }))
+        .await;
+        match self.hear().await? {
+            v1::sync_response::Step::Ended(ended) => Ok(ended.agreed),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// What the nodes of this deployment know together.
+pub struct Shared {
+    covenant: Covenant,
+    pseudonymiser: HmacSha256Pseudonymiser,
+}
+
+impl Shared {
+    /// Reads covenant and node key.
+    pub fn of(deployment: &Deployment) -> Self {
+        let covenant = Covenant::parse(&std::fs::read(deployment.covenant()).unwrap()).unwrap();
+        let key = deployment.dir().join("nodes/leerplicht/node-key.key");
+        let (_, key) = SecretFile::read(key, Purpose::NodeKey).unwrap();
+        let pseudonymiser = HmacSha256Pseudonymiser::new(
+            NodeKey::from_bytes(*key),
+            covenant.deployment().id,
+            KeyEpoch::FIRST,
+        );
+        Self {
+            covenant,
+            pseudonymiser,
+        }
+    }
+
+    /// The token of a person number.
+    pub fn token(&self, bsn: &str) -> Token {
+        let identifier = CanonicalIdentifier::new(IdentifierType::Bsn, bsn.as_bytes()).unwrap();
+        self.pseudonymiser.token(&identifier)
+    }
+
+    /// A question in good order, about one adult, for `purpose`.
+    pub fn query(&self, purpose: &str, role: &str, token: &Token) -> v1::Query {
+        v1::Query {
+            request_id: RequestId::generate().as_bytes().to_vec(),
+            purpose: purpose.into(),
+            case_reference: "ZK-2026-77".into(),
+            user: Some(v1::User {
+                id: "pietersen".into(),
+                role: role.into(),
+                responsible: String::new(),
+            }),
+            covenant_version: self.covenant.version().0.to_vec(),
+            key_epoch: 1,
+            subjects: vec![v1::Subject {
+                class: v1::SubjectClass::Adult.into(),
+                tokens: vec![v1::IdentifierToken {
+                    r#type: 1,
+                    token: token.expose_secret().to_vec(),
+                }],
+            }],
+            trace_id: vec![2; 16],
+            parent_span_id: vec![3; 8],
+        }
+    }
+
+    /// A begin in good order.
+    pub fn begin(&self) -> v1::SyncBegin {
+        v1::SyncBegin {
+            key_epoch: 1,
+            key_check_value: self.pseudonymiser.key_check_value().as_bytes().to_vec(),
+            deployment: self.covenant.deployment().id.as_bytes().to_vec(),
+            full: false,
+        }
+    }
+}
+
+/// The bytes of a question.
+pub fn bytes(query: &v1::Query) -> Vec<u8> {
+    query.encode_to_vec()
+}

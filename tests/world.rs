@@ -1,0 +1,109 @@
+//! An installation to work on, with the persons it was made of.
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use hitmachine_testkit::deployment::{Deployment, Recipe};
+use hitmachine_testkit::population::{AgeClass, Population, Register};
+use hitmachine_testkit::process::{BrokerProcess, free_address};
+
+use crate::logbook;
+use crate::program::{self, Said, assert_holds_none};
+
+/// A deployment in a folder of its own, and where its broker listens.
+pub struct World {
+    /// What is on the disk.
+    pub deployment: Deployment,
+    /// Where the broker listens, in each of its starts.
+    pub address: SocketAddr,
+    /// Everybody in it.
+    pub population: Population,
+    // Removed with everything in it at the end.
+    _dir: tempfile::TempDir,
+}
+
+impl World {
+    /// Small registers.
+    pub fn new(seed: u64) -> Self {
+        Self::of_size(seed, 400)
+    }
+
+    /// Registers of about so many persons.
+    pub fn of_size(seed: u64, persons: usize) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let recipe = Recipe {
+            seed,
+            persons,
+            today: crate::today(),
+        };
+        let deployment = Deployment::create(&dir.path().join("d"), recipe).unwrap();
+        let recipe = deployment.recipe();
+        Self {
+            population: Population::generate(recipe.seed, recipe.today, recipe.persons).unwrap(),
+            deployment,
+            address: free_address().unwrap(),
+            _dir: dir,
+        }
+    }
+
+    /// Starts the broker.
+    pub fn broker(&self) -> BrokerProcess {
+        BrokerProcess::start(&self.deployment, self.address).unwrap()
+    }
+
+    /// Stops the broker; what its log says. Its own messages must name none of these.
+    pub fn stop(&self, broker: BrokerProcess, secrets: &[&[u8]]) -> Vec<logbook::Entry> {
+        let printed = broker.log().unwrap();
+        assert_eq!(broker.stop().unwrap(), Some(0));
+        assert_holds_none(&printed, secrets);
+        logbook::read(&self.deployment)
+    }
+
+    /// The number of somebody of this class.
+    pub fn bsn(&self, class: AgeClass) -> &str {
+        let mut persons = self.population.persons().iter();
+        &persons.find(|person| person.class == class).unwrap().bsn
+    }
+
+    /// Persons in a register.
+    pub fn members(&self, register: Register) -> usize {
+        self.population.members(register).count()
+    }
+
+    /// A folder of the deployment.
+    pub fn path(&self, name: &str) -> std::path::PathBuf {
+        self.deployment.dir().join(name)
+    }
+
+    /// A partner's own file.
+    pub fn source(&self, register: Register) -> std::path::PathBuf {
+        self.deployment.registers().join(register.file_name())
+    }
+
+    /// A command of a partner's node, with `--json`.
+    pub fn node(&self, partner: &str, arguments: &[&str]) -> Said {
+        program::node(&self.deployment, partner, self.address, arguments)
+    }
+
+    /// Every register is brought in step; each report's number of persons must be that of the register.
+    pub fn sync_all(&self) {
+        for register in Register::ALL {
+            let said = self.node(register.id(), &["sync"]);
+            assert_eq!(said.code, 0, "{register}: {said:?}");
+            assert_eq!(said.json()["persons"], self.members(register), "{register}");
+        }
+    }
+
+    /// The coordinator screens a list.
+    pub fn screen(&self, list: &Path) -> Said {
+        let arguments = [
+            "screen",
+            "--purpose",
+            "screening",
+            "--role",
+            "informatiecoordinator",
+        ];
+        let more = ["--case", "TOP150", "--user", "pietersen", list.to_str().unwrap()];
+        self.node("veiligheidshuis", &[arguments.as_slice(), &more].concat())
+    }
+}
