@@ -157,12 +157,12 @@ async fn measure_questions(coordinator: &Arc<Node>, known: &[String], in_flight:
     }
     let seconds = begun.elapsed().as_secs_f64();
     times.sort();
-    let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize].as_secs_f64() * 1e3;
+    let at = |percent: usize| times[(times.len() - 1) * percent / 100].as_secs_f64() * 1e3;
     println!(
         "{in_flight} in flight: {:.0} questions/s, p50 {:.2} ms, p99 {:.2} ms ({} in all)",
         times.len() as f64 / seconds,
-        at(0.5),
-        at(0.99),
+        at(50),
+        at(99),
         times.len()
     );
 }

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// A flush or an answer that does not come within this time never comes.
-const PATIENCE: std::time::Duration = std::time::Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(20);
 
 type Answer = Result<Committed, SubmitError>;
 

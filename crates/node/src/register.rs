@@ -213,8 +213,8 @@ mod tests {
         }
     }
 
-    fn send(local: &mut LocalRegister, wanted: Vec<Wanted>, today: Day) -> (u64, u64) {
-        let difference = local.difference(&wanted, today, 365);
+    fn send(local: &mut LocalRegister, wanted: &[Wanted], today: Day) -> (u64, u64) {
+        let difference = local.difference(wanted, today, 365);
         let counts = (difference.registered, difference.withdrawn);
         let first = local.next_sequence();
         local.in_doubt.extend(difference.into_batches(first).unwrap());
@@ -230,19 +230,19 @@ mod tests {
                 .map(|p| wanted(p, SubjectClass::Minor))
                 .collect::<Vec<_>>()
         };
-        assert_eq!(send(&mut local, minors(0..10), TODAY), (10, 0));
-        assert_eq!(send(&mut local, minors(0..10), TODAY.plus(1)), (0, 0));
+        assert_eq!(send(&mut local, &minors(0..10), TODAY), (10, 0));
+        assert_eq!(send(&mut local, &minors(0..10), TODAY.plus(1)), (0, 0));
         assert_eq!(
-            send(&mut local, minors(2..11), TODAY.plus(2)),
+            send(&mut local, &minors(2..11), TODAY.plus(2)),
             (1, 2),
             "one came, two went"
         );
         let mut grown = minors(2..10);
         grown.push(wanted(10, SubjectClass::Adult));
-        assert_eq!(send(&mut local, grown, TODAY.plus(3)), (1, 0), "one came of age");
+        assert_eq!(send(&mut local, &grown, TODAY.plus(3)), (1, 0), "one came of age");
         let mut twice = minors(2..10);
         twice.extend([wanted(10, SubjectClass::Adult), wanted(10, SubjectClass::Adult)]);
-        assert_eq!(send(&mut local, twice, TODAY.plus(4)), (0, 0), "in two sources");
+        assert_eq!(send(&mut local, &twice, TODAY.plus(4)), (0, 0), "in two sources");
         assert_eq!((local.len(), local.tally().count), (9, 9));
     }
 
@@ -250,11 +250,11 @@ mod tests {
     fn registrations_are_renewed_at_half_term() {
         let mut local = LocalRegister::default();
         let one = || vec![wanted(1, SubjectClass::Minor)];
-        send(&mut local, one(), TODAY);
-        assert_eq!(send(&mut local, one(), TODAY.plus(183)), (0, 0));
-        assert_eq!(send(&mut local, one(), TODAY.plus(184)), (1, 0));
+        send(&mut local, &one(), TODAY);
+        assert_eq!(send(&mut local, &one(), TODAY.plus(183)), (0, 0));
+        assert_eq!(send(&mut local, &one(), TODAY.plus(184)), (1, 0));
         assert_eq!(
-            send(&mut local, one(), TODAY.plus(1)),
+            send(&mut local, &one(), TODAY.plus(1)),
             (1, 0),
             "a clock that ran ahead is corrected"
         );
