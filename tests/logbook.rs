@@ -6,7 +6,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use hitmachine_audit::{
-    EntryKind, FieldId, Fields, Hash, Log, LogConfig, LogSigner, LogVerifier, Origin, RealDisk,
+    EntryKind, FieldId, Fields, Hash, Log, LogConfig, LogSigner, LogVerifier, Origin, RealDisk, Recovery,
     StoredContent, WrappingKey,
 };
 use hitmachine_service::secret::{Purpose, SecretFile};
@@ -67,21 +67,22 @@ fn secret(deployment: &Deployment, name: &str, purpose: Purpose) -> [u8; 32] {
         .1
 }
 
-/// Every question in the log of a stopped broker, in order. Reads a copy: opening a log repairs its end, which is the
-/// broker's to do.
-pub fn read(deployment: &Deployment) -> Vec<Entry> {
+/// Opens a copy of a stopped broker's log: opening repairs its end, which is the broker's to do.
+pub fn open(deployment: &Deployment) -> (Log, Recovery, [tempfile::TempDir; 2]) {
     let broker = deployment.dir().join("broker");
     let audit = copy(&broker.join("data").join("audit"));
     let keys = copy(&broker.join("audit-keys"));
     let wrapping = WrappingKey::from_bytes(secret(deployment, "audit-wrapping.key", Purpose::AuditWrapping));
-    let mut config = LogConfig::new(
-        audit.path().into(),
-        keys.path().into(),
-        signer(deployment),
-        wrapping,
-    );
+    let (dir, keys_dir) = (audit.path().into(), keys.path().into());
+    let mut config = LogConfig::new(dir, keys_dir, signer(deployment), wrapping);
     config.segment_size = 16 << 20;
-    let (log, _) = Log::open(config, Arc::new(RealDisk)).unwrap();
+    let (log, recovery) = Log::open(config, Arc::new(RealDisk)).unwrap();
+    (log, recovery, [audit, keys])
+}
+
+/// Every question in the log of a stopped broker, in order.
+pub fn read(deployment: &Deployment) -> Vec<Entry> {
+    let (log, _, _copies) = open(deployment);
     let entries = log.entries().map(Result::unwrap);
     entries
         .filter_map(|entry| match entry.content {

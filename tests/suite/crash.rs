@@ -3,21 +3,19 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use hitmachine_audit::{Hash, Log, LogConfig, LogSigner, Origin, RealDisk, WrappingKey};
+use hitmachine_audit::Hash;
 use hitmachine_node::Node;
 use hitmachine_node::control::{Reply, Request};
 use hitmachine_node::sync::SyncOptions;
-use hitmachine_service::secret::{Purpose, SecretFile};
-use hitmachine_testkit::deployment::{Deployment, LOG_ORIGIN};
+use hitmachine_testkit::deployment::Deployment;
 use hitmachine_testkit::population::Register;
 use hitmachine_testkit::process::{BrokerProcess, free_address};
 use hitmachine_testkit::rng::Rng;
-use hitmachine_tests::{deployment, node, screening};
+use hitmachine_tests::{deployment, logbook, node, screening};
 
 /// Kills in one run.
 const KILLS: u64 = 100;
@@ -187,18 +185,7 @@ async fn ask_until(
 
 /// Opens the stopped broker's log and compares every answer that was ever released.
 fn check_log(deployment: &Deployment, released: &Released) {
-    let broker = deployment.dir().join("broker");
-    let secret = |name: &str, purpose| *SecretFile::read(broker.join(name), purpose).unwrap().1;
-    let signer = LogSigner::new(
-        Origin::new(LOG_ORIGIN).unwrap(),
-        &secret("audit-signing.key", Purpose::AuditSigning),
-    );
-    let wrapping = WrappingKey::from_bytes(secret("audit-wrapping.key", Purpose::AuditWrapping));
-    let audit = copy(&broker.join("data").join("audit"));
-    let keys = copy(&broker.join("audit-keys"));
-    let mut config = LogConfig::new(audit.path().into(), keys.path().into(), signer, wrapping);
-    config.segment_size = 16 << 20;
-    let (log, recovery) = Log::open(config, Arc::new(RealDisk)).unwrap();
+    let (log, recovery, _copies) = logbook::open(deployment);
     let released = released.lock().unwrap();
     let largest = released.keys().next_back().copied().unwrap_or(0);
     assert!(
@@ -214,17 +201,4 @@ fn check_log(deployment: &Deployment, released: &Released) {
         }
     }
     assert_eq!(found, released.len(), "a released answer is missing from the log");
-}
-
-/// A copy to look at: opening a log repairs its end, which is the broker's to do.
-fn copy(from: &Path) -> tempfile::TempDir {
-    let to = tempfile::tempdir().unwrap();
-    let copied = std::process::Command::new("cp")
-        .arg("-a")
-        .arg(from.join("."))
-        .arg(to.path())
-        .status()
-        .unwrap();
-    assert!(copied.success());
-    to
 }

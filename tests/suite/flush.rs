@@ -28,15 +28,13 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hitmachine_audit::{Log, LogConfig, LogSigner, Origin, RealDisk, WrappingKey};
 use hitmachine_node::control::{Reply, Request};
 use hitmachine_node::sync::SyncOptions;
 use hitmachine_node::{Node, NodeConfig};
-use hitmachine_service::secret::{Purpose, SecretFile};
-use hitmachine_testkit::deployment::{COORDINATOR, Deployment, LOG_ORIGIN};
+use hitmachine_testkit::deployment::{COORDINATOR, Deployment};
 use hitmachine_testkit::population::{LIST_FILE, Register};
 use hitmachine_testkit::process::{BrokerProcess, free_address, terminate};
-use hitmachine_tests::{deployment, node, screening};
+use hitmachine_tests::{deployment, logbook, node, screening};
 
 /// Questions in each of the two parts.
 const QUESTIONS: usize = 200;
@@ -222,17 +220,7 @@ fn persons(deployment: &Deployment) -> Vec<(String, String)> {
 
 /// How many frames, which is batches, the log of the stopped broker has; it must have so many entries.
 fn frames(deployment: &Deployment, entries: u64) -> usize {
-    let broker = deployment.dir().join("broker");
-    let secret = |name: &str, purpose| *SecretFile::read(broker.join(name), purpose).unwrap().1;
-    let signer = LogSigner::new(
-        Origin::new(LOG_ORIGIN).unwrap(),
-        &secret("audit-signing.key", Purpose::AuditSigning),
-    );
-    let wrapping = WrappingKey::from_bytes(secret("audit-wrapping.key", Purpose::AuditWrapping));
-    let (audit, keys) = (broker.join("data").join("audit"), broker.join("audit-keys"));
-    let mut config = LogConfig::new(audit, keys, signer, wrapping);
-    config.segment_size = 16 << 20;
-    let (_log, recovery) = Log::open(config, Arc::new(RealDisk)).unwrap();
+    let (_log, recovery, _copies) = logbook::open(deployment);
     assert_eq!((recovery.head.size, recovery.torn), (entries, None));
     recovery.frames
 }

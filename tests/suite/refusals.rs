@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use hitmachine_audit::{EntryKind, FieldId};
 use hitmachine_core::registry::{Change, Tally};
@@ -144,7 +145,7 @@ async fn tls_lets_in_only_valid_certificates_of_the_authority() {
         .unwrap();
     let broker = world.broker();
     while Timestamp::now() < until + 1.second() {
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
     assert_eq!(ask().failure(), (3, "server_certificate_invalid".into()));
 
@@ -709,6 +710,14 @@ async fn a_sync_that_breaks_the_rules_changes_nothing_and_the_node_repairs() {
     assert_eq!(said.failure(), (1, "sync_under_way".into()));
     let said = program::node(deployment, "regieteams", address, &["sync"]);
     assert_eq!(said.code, 0, "{said:?}");
+
+    // A sync that was broken off does not stand in the way of the next, however soon it comes.
+    let leaves = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        drop(sync);
+    };
+    let (next, ()) = tokio::join!(wire.sync(shared.begin()), leaves);
+    let (mut sync, begun) = next.unwrap();
 
     // Count or digest differ: both sides are told, and the register does not answer.
     let mut tally = Tally::default();

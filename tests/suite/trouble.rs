@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 use hitmachine_audit::{EntryKind, Hash};
 use hitmachine_core::registry::{Change, Tally};
 use hitmachine_core::{Day, SubjectClass};
-use hitmachine_pseudonym::IdentifierType;
+use hitmachine_pseudonym::{IdentifierType, Token};
 use hitmachine_service::secret::{Purpose, SecretFile};
 use hitmachine_testkit::deployment::BROKER_NAME;
 use hitmachine_testkit::ground_truth::{GroundTruth, Status, ground_truth};
@@ -37,6 +37,7 @@ use hitmachine_tests::wire::{self, Shared, Wire};
 use hitmachine_tests::world::World;
 use jiff::{Timestamp, ToSpan};
 use serde_json::{Value, json};
+use tonic::Code;
 
 /// Does something bad to an installation.
 type Damage<'a> = &'a dyn Fn();
@@ -796,6 +797,17 @@ fn child_of(command: &mut Command) -> Child {
         .unwrap()
 }
 
+/// Registers somebody whom nobody else knows.
+fn stranger(number: u64) -> Change {
+    let mut token = [0xee; 32];
+    token[..8].copy_from_slice(&number.to_be_bytes());
+    Change {
+        identifier: IdentifierType::Bsn,
+        token: Token::from_bytes(token),
+        registration: Some((SubjectClass::Adult, Day::of(Timestamp::now()).plus(30))),
+    }
+}
+
 /// A small disk. Gone when dropped.
 struct SmallDisk(PathBuf);
 
@@ -846,8 +858,8 @@ impl Drop for SmallDisk {
     }
 }
 
-#[test]
-fn a_full_disk_refuses_registrations_and_loses_none() {
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_refuses_registrations_and_loses_none() {
     let world = World::new(208);
     replace(
         &world.deployment.broker_config(),
@@ -865,7 +877,26 @@ fn a_full_disk_refuses_registrations_and_loses_none() {
     for register in first {
         assert_eq!(sync(register).json()["persons"], world.members(register));
     }
+    // A sync is under way when the disk fills up: what still fits is acknowledged, the rest is refused.
+    let shared = Shared::of(&world.deployment);
+    let wire = Wire::of(&world.deployment, "regieteams", world.address).await;
+    let (mut under_way, begun) = wire.sync(shared.begin()).await.unwrap();
     disk.fill();
+    disk.grow((32 << 10) + 1536);
+    let mut acknowledged = 0;
+    let status = loop {
+        assert!(acknowledged < 2_000, "the disk is not full");
+        let batch: Vec<_> = (0..1024)
+            .map(|person| stranger(acknowledged * 1024 + person))
+            .collect();
+        match under_way.batch(begun.generation, acknowledged + 1, &batch).await {
+            Ok(sequence) => acknowledged = sequence,
+            Err(status) => break status,
+        }
+    };
+    assert!(acknowledged > 0, "nothing fitted");
+    assert_eq!(status.code(), Code::Unavailable);
+    assert!(status.message().starts_with("storage: "), "{status}");
     // What is there answers; what comes is refused, and not half taken.
     let bsn = world.bsn(AgeClass::Adult);
     let ask = || run::query(&world.deployment, "veiligheidshuis", world.address, bsn, &[]);
@@ -911,6 +942,18 @@ fn a_full_disk_refuses_registrations_and_loses_none() {
     disk.grow(64 << 10);
     let broker = world.broker();
     assert_eq!(rows(&ask()), before, "acknowledged registrations are lost");
+    let wire = Wire::of(&world.deployment, "regieteams", world.address).await;
+    let (under_way, begun) = wire.sync(shared.begin()).await.unwrap();
+    assert!(
+        begun.next_sequence > acknowledged,
+        "an acknowledged batch is lost"
+    );
+    assert!(
+        begun.count >= acknowledged * 1024,
+        "{} of {acknowledged} batches",
+        begun.count
+    );
+    drop(under_way);
     for register in first {
         let report = sync(register).json();
         let members = json!(world.members(register));

@@ -7,7 +7,7 @@ use hitmachine_service::config::{ConfigError, load, resolve};
 use hitmachine_service::metrics::MetricsConfig;
 use hitmachine_service::server::ServerLimits;
 use hitmachine_service::telemetry::LogConfig;
-use hitmachine_service::tls::TlsIdentity;
+use hitmachine_service::tls::TlsFiles;
 use serde::Deserialize;
 
 /// Prefix of environment variables that override single settings.
@@ -24,7 +24,7 @@ pub struct BrokerConfig {
     /// Where registrations and the audit log are kept.
     pub data_dir: PathBuf,
     /// Certificate, key and the authority that nodes' certificates must come from.
-    pub tls: TlsSection,
+    pub tls: TlsFiles,
     /// The key epoch in use.
     pub epoch: EpochSection,
     /// The audit log.
@@ -37,18 +37,6 @@ pub struct BrokerConfig {
     /// What is logged, and how.
     #[serde(default)]
     pub log: LogConfig,
-}
-
-/// `[tls]`.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TlsSection {
-    /// PEM certificate chain of this broker.
-    pub certificate: PathBuf,
-    /// Its private key, readable by the owner only.
-    pub key: PathBuf,
-    /// PEM certificates of the authority that issues the nodes' certificates.
-    pub authority: PathBuf,
 }
 
 /// `[epoch]`.
@@ -93,12 +81,10 @@ impl BrokerConfig {
     /// [`ConfigError`] names line and field.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let mut config: Self = load(path, ENV_PREFIX)?;
+        config.tls = config.tls.resolve(path);
         for each in [
             &mut config.covenant,
             &mut config.data_dir,
-            &mut config.tls.certificate,
-            &mut config.tls.key,
-            &mut config.tls.authority,
             &mut config.epoch.pepper,
             &mut config.audit.signing_key,
             &mut config.audit.wrapping_key,
@@ -107,14 +93,6 @@ impl BrokerConfig {
             *each = resolve(path, &*each);
         }
         Ok(config)
-    }
-
-    /// Certificate and key as the TLS code wants them.
-    pub fn identity(&self) -> TlsIdentity {
-        TlsIdentity {
-            certificate: self.tls.certificate.clone(),
-            key: self.tls.key.clone(),
-        }
     }
 
     /// Where registrations are kept.

@@ -264,8 +264,14 @@ impl Hub {
             .await
             .map_err(|_| AskError::LogStopped)?
             .map_err(log_error)?;
-        let size = self.log.head().head.size;
+        let (size, stats) = (self.log.head().head.size, self.log.stats());
         self.metrics.log_size.set(i64::try_from(size).unwrap_or(i64::MAX));
+        self.metrics
+            .log_batches
+            .set(i64::try_from(stats.batches).unwrap_or(i64::MAX));
+        self.metrics
+            .log_flush_us
+            .set(i64::try_from(stats.last_flush.as_micros()).unwrap_or(i64::MAX));
         Ok(committed.receipts)
     }
 
@@ -310,13 +316,9 @@ impl Hub {
         let begun = self
             .storage(move |hub| {
                 let begun = hub.register_mut().begin(&id, full)?;
-                hub.store
-                    .set_state(&id, begun.state)
-                    .map_err(|error| SyncError::Storage(Some(error)))?;
-                if let Some(abandoned) = begun.abandoned {
-                    hub.store
-                        .drop_generation(&id, abandoned)
-                        .map_err(|error| SyncError::Storage(Some(error)))?;
+                if let Some(state) = begun.state {
+                    let stored = hub.store.set_state(&id, state);
+                    stored.map_err(|error| SyncError::Storage(Some(error)))?;
                 }
                 Ok(begun)
             })
@@ -370,15 +372,11 @@ impl Hub {
                 let completed = hub
                     .register()
                     .complete(&partner, generation, tally, hub.clock.now())?;
-                if let Completed::Agreed { state, replaced } = completed {
+                if let Completed::Agreed { state } = completed {
                     hub.store
                         .set_state(&partner, state)
                         .map_err(|error| SyncError::Storage(Some(error)))?;
                     hub.register_mut().switch(&partner, state);
-                    if let Some(replaced) = replaced {
-                        let dropped = hub.store.drop_generation(&partner, replaced);
-                        dropped.map_err(|error| SyncError::Storage(Some(error)))?;
-                    }
                 }
                 let agreed = completed != Completed::Differs;
                 let count = hub.register().count(&partner, generation);

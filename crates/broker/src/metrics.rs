@@ -26,6 +26,10 @@ pub(crate) struct Metrics {
     pub(crate) persons: Gauge,
     /// Entries in the audit log.
     pub(crate) log_size: Gauge,
+    /// Batches committed to the audit log since the start; each is one flush.
+    pub(crate) log_batches: Gauge,
+    /// Time of the last write and flush of the audit log, in microseconds.
+    pub(crate) log_flush_us: Gauge,
 }
 
 impl Metrics {
@@ -36,6 +40,8 @@ impl Metrics {
             batches: Counter::default(),
             persons: Gauge::default(),
             log_size: Gauge::default(),
+            log_batches: Gauge::default(),
+            log_flush_us: Gauge::default(),
         };
         registry.register(
             "hitmachine_lookups",
@@ -61,6 +67,16 @@ impl Metrics {
             "hitmachine_log_entries",
             "Entries in the audit log",
             metrics.log_size.clone(),
+        );
+        registry.register(
+            "hitmachine_log_batches",
+            "Batches committed to the audit log since the start, one flush each",
+            metrics.log_batches.clone(),
+        );
+        registry.register(
+            "hitmachine_log_flush_microseconds",
+            "Time of the last write and flush of the audit log",
+            metrics.log_flush_us.clone(),
         );
         metrics
     }

@@ -149,7 +149,7 @@ pub async fn run(
     install_provider();
     self_test()?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let tls = server_config(&config.identity(), &config.tls.authority)?;
+    let tls = server_config(&config.tls.identity(), &config.tls.authority)?;
     let loading = config.clone();
     let loaded = tokio::task::spawn_blocking(move || load(&loading, clock)).await;
     let (parts, committer, registry) =
@@ -308,7 +308,7 @@ fn load(config: &BrokerConfig, clock: Arc<dyn Clock>) -> Result<(Parts, Committe
 pub fn check(config: &BrokerConfig) -> Result<(), StartError> {
     install_provider();
     self_test()?;
-    server_config(&config.identity(), &config.tls.authority)?;
+    server_config(&config.tls.identity(), &config.tls.authority)?;
     Settings::read(config).map(|_| ())
 }
 

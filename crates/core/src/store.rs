@@ -39,17 +39,12 @@ pub trait Store: Send + Sync + 'static {
     /// [`StoreError::Damaged`] on a wrong checksum.
     fn states(&self) -> Result<Vec<(PartnerId, PartnerState)>, StoreError>;
 
-    /// Sets a partner's state in one durable step; this is what switches generations.
+    /// Sets a partner's state in one durable step: this is what switches generations. Batches of generations
+    /// that it does not name are deleted after that; what a stop leaves of them goes at the next opening.
     ///
     /// # Errors
     /// [`StoreError::Engine`] if it may or may not have been written.
     fn set_state(&self, partner: &PartnerId, state: PartnerState) -> Result<(), StoreError>;
-
-    /// Deletes every batch of one generation.
-    ///
-    /// # Errors
-    /// [`StoreError::Engine`]; call again.
-    fn drop_generation(&self, partner: &PartnerId, generation: u32) -> Result<(), StoreError>;
 }
 
 /// One acknowledged batch as the store sees it: where it belongs, and bytes.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use hitmachine_identifier::{Admission, DEFAULT_TEST_PREFIXES};
 use hitmachine_service::config::{ConfigError, load, resolve};
 use hitmachine_service::telemetry::LogConfig;
-use hitmachine_service::tls::TlsIdentity;
+use hitmachine_service::tls::TlsFiles;
 use serde::Deserialize;
 
 use crate::OpenError;
@@ -30,7 +30,7 @@ pub struct NodeConfig {
     /// The hub.
     pub broker: BrokerSection,
     /// Certificate, key and the authority that the hub's certificate must come from.
-    pub tls: TlsSection,
+    pub tls: TlsFiles,
     /// Which installation this node is part of.
     pub deployment: DeploymentSection,
     /// The key epoch in use.
@@ -63,18 +63,6 @@ pub struct BrokerSection {
 
 fn default_timeout_seconds() -> u64 {
     10
-}
-
-/// `[tls]`.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TlsSection {
-    /// PEM certificate chain of this node, with the organisation's OIN.
-    pub certificate: PathBuf,
-    /// Its private key, readable by the owner only.
-    pub key: PathBuf,
-    /// PEM certificates of the authority that issues the hub's certificate.
-    pub authority: PathBuf,
 }
 
 /// `[deployment]`.
@@ -146,12 +134,10 @@ impl NodeConfig {
     /// [`ConfigError`] names line and field.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let mut config: Self = load(path, ENV_PREFIX)?;
+        config.tls = config.tls.resolve(path);
         for each in [
             &mut config.state_dir,
             &mut config.state_key,
-            &mut config.tls.certificate,
-            &mut config.tls.key,
-            &mut config.tls.authority,
             &mut config.epoch.key,
         ] {
             *each = resolve(path, &*each);
@@ -160,14 +146,6 @@ impl NodeConfig {
             source.path = resolve(path, &source.path);
         }
         Ok(config)
-    }
-
-    /// Certificate and key as the TLS code wants them.
-    pub fn identity(&self) -> TlsIdentity {
-        TlsIdentity {
-            certificate: self.tls.certificate.clone(),
-            key: self.tls.key.clone(),
-        }
     }
 
     /// The language for people.

@@ -116,7 +116,7 @@ impl Node {
         let pseudonymiser: Arc<dyn Pseudonymiser> = Arc::new(pseudonymiser);
         let verifier: LogVerifier = config.audit.verifier.parse()?;
 
-        let tls = client_config(&config.identity(), &config.tls.authority)?;
+        let tls = client_config(&config.tls.identity(), &config.tls.authority)?;
         let origin = verifier.origin().as_str().to_owned();
         let own = Own {
             partner,

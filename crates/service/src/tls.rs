@@ -26,7 +26,7 @@ use rustls_pki_types::pem::PemObject as _;
 
 pub use self::certificate::{CertificateError, CertificateFacts, certificate_facts};
 use self::identity::Reloading;
-pub use self::identity::TlsIdentity;
+pub use self::identity::{TlsFiles, TlsIdentity};
 use crate::secret::SecretError;
 
 /// How often, at most, the certificate files are looked at for a change.

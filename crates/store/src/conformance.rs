@@ -50,7 +50,6 @@ pub fn check(open: &mut dyn FnMut() -> Box<dyn Store>) {
         .append(&[batch("a", 1, 1, b"one"), batch("a", 1, 2, b"two")])
         .unwrap();
     store.append(&[batch("ab", 1, 1, b"other partner")]).unwrap();
-    store.append(&[batch("a", 2, 1, b"other generation")]).unwrap();
     store.append(&[batch("a", 1, 3, &vec![7; 40_000])]).unwrap();
     assert_eq!(
         read(&*store, "a", 1),
@@ -91,12 +90,33 @@ pub fn check(open: &mut dyn FnMut() -> Box<dyn Store>) {
     assert_eq!(store.states().unwrap(), [(id("a"), second), (id("ab"), first)]);
     assert_eq!(read(&*store, "a", 1).len(), 3);
 
-    // Dropping one generation leaves the others.
-    store.drop_generation(&id("a"), 1).unwrap();
-    store.drop_generation(&id("a"), 1).unwrap();
+    // A new state keeps the generations that it names, and no other.
+    let filling = PartnerState {
+        active: Some(1),
+        filling: Some(2),
+        complete_at: Some(at),
+    };
+    store.set_state(&id("a"), filling).unwrap();
+    store.append(&[batch("a", 2, 1, b"next generation")]).unwrap();
+    assert_eq!((read(&*store, "a", 1).len(), read(&*store, "a", 2).len()), (3, 1));
+    let switched = PartnerState {
+        active: Some(2),
+        filling: None,
+        complete_at: Some(at),
+    };
+    store.set_state(&id("a"), switched).unwrap();
     assert!(read(&*store, "a", 1).is_empty());
+    assert_eq!(
+        (read(&*store, "a", 2).len(), read(&*store, "ab", 1).len()),
+        (1, 1)
+    );
+
+    // What a stop leaves of other generations goes at the next opening.
+    store.append(&[batch("a", 7, 1, b"nobody names this")]).unwrap();
+    drop(store);
+    let store = open();
+    assert!(read(&*store, "a", 7).is_empty());
     assert_eq!(read(&*store, "a", 2).len(), 1);
-    assert_eq!(read(&*store, "ab", 1).len(), 1);
 
     // A visitor's error ends the reading.
     let refused = store.batches(&id("a"), 2, &mut |_| {

@@ -83,6 +83,9 @@ impl SledStore {
                 )));
             }
         }
+        for (partner, state) in store.states()? {
+            store.keep_only(&partner, state)?;
+        }
         if let Ok(mut held) = store.marks.lock() {
             *held = marks;
         }
@@ -103,6 +106,30 @@ impl SledStore {
             return Ok(0);
         };
         sequence_of(&key).ok_or_else(|| damaged(format!("{partner}, generation {generation}: a key")))
+    }
+
+    /// Deletes the batches of generations that `state` does not name.
+    fn keep_only(&self, partner: &PartnerId, state: PartnerState) -> Result<(), StoreError> {
+        let named = [state.active, state.filling];
+        let mut prefix = partner.as_str().as_bytes().to_vec();
+        prefix.push(0);
+        let mut changes = sled::Batch::default();
+        let mut left_over = false;
+        for key in self.batches.scan_prefix(&prefix).keys() {
+            let key = key.map_err(engine)?;
+            let generation = key
+                .get(prefix.len()..prefix.len() + 4)
+                .and_then(|bytes| bytes.try_into().ok());
+            if !named.contains(&generation.map(u32::from_be_bytes)) {
+                changes.remove(key);
+                left_over = true;
+            }
+        }
+        if left_over {
+            self.batches.apply_batch(changes).map_err(engine)?;
+            self.db.commit().map_err(engine)?;
+        }
+        Ok(())
     }
 
     fn write_watermark(&self, marks: &BTreeMap<PartnerId, (u32, u64)>) -> io::Result<()> {
@@ -210,21 +237,7 @@ impl Store for SledStore {
             self.write_watermark(&marks)
                 .map_err(|error| StoreError::Engine(Box::new(error)))?;
         }
-        Ok(())
-    }
-
-    fn drop_generation(&self, partner: &PartnerId, generation: u32) -> Result<(), StoreError> {
-        let _one_at_a_time = self.marks.lock();
-        let mut changes = sled::Batch::default();
-        for key in self
-            .batches
-            .scan_prefix(generation_key(partner, generation))
-            .keys()
-        {
-            changes.remove(key.map_err(engine)?);
-        }
-        self.batches.apply_batch(changes).map_err(engine)?;
-        self.db.commit().map_err(engine)
+        self.keep_only(partner, state)
     }
 }
 

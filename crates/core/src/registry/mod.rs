@@ -129,10 +129,8 @@ pub struct Begun {
     pub tally: Tally,
     /// How many registrations answer now, whatever the generation.
     pub registered: u64,
-    /// The state to store before the first batch is accepted.
-    pub state: PartnerState,
-    /// A half-filled generation that is given up, to drop from the store.
-    pub abandoned: Option<u32>,
+    /// The state to store before the first batch is accepted, if it changed.
+    pub state: Option<PartnerState>,
 }
 
 /// Batches that are checked and packed but not yet durable.
@@ -152,8 +150,6 @@ pub enum Completed {
     Agreed {
         /// The state to store: this is what switches generations.
         state: PartnerState,
-        /// The generation that was replaced, to drop from the store.
-        replaced: Option<u32>,
     },
     /// Count or digest differ: the node must send everything again, into a new generation.
     Differs,
@@ -275,13 +271,12 @@ impl Register {
     /// [`RegistryError::TooManyRegisters`].
     pub fn begin(&mut self, partner: &PartnerId, full: bool) -> Result<Begun, RegistryError> {
         let mut own = self.partners.get(partner).copied().unwrap_or_default();
-        let mut abandoned = None;
+        let before = own.state();
         let newest = own.filling.or(own.active);
         let generation = match newest {
             Some(generation) if !full => generation,
             _ => {
                 if let Some(old) = own.filling.take() {
-                    abandoned = Some(old.number);
                     self.give_up(old);
                 }
                 let number = newest.map_or(1, |generation| generation.number.saturating_add(1));
@@ -301,8 +296,7 @@ impl Register {
             next_sequence: generation.last_sequence + 1,
             tally: generation.tally,
             registered: own.active.map_or(0, |active| active.tally.count),
-            state: own.state(),
-            abandoned,
+            state: Some(own.state()).filter(|state| *state != before),
         })
     }
 
@@ -427,14 +421,13 @@ impl Register {
         }
         let filled = own.filling.is_some_and(|filling| filling.number == generation);
         // An older register may go on being used while a newer one is filled.
-        let replaced = own.active.map(|active| active.number).filter(|_| filled);
         let filling = own.filling.map(|filling| filling.number).filter(|_| !filled);
         let state = PartnerState {
             active: Some(generation),
             filling,
             complete_at: Some(now),
         };
-        Ok(Completed::Agreed { state, replaced })
+        Ok(Completed::Agreed { state })
     }
 
     /// Makes memory follow a state that [`Register::complete`] gave and that is durable now.

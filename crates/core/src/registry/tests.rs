@@ -68,14 +68,9 @@ impl Store for Memory {
 
     fn set_state(&self, partner: &PartnerId, state: PartnerState) -> Result<(), StoreError> {
         self.states.lock().unwrap().insert(partner.clone(), state);
-        Ok(())
-    }
-
-    fn drop_generation(&self, partner: &PartnerId, generation: u32) -> Result<(), StoreError> {
-        self.batches
-            .lock()
-            .unwrap()
-            .retain(|(own, number, _), _| own != partner || *number != generation);
+        let named = [state.active, state.filling];
+        let mut batches = self.batches.lock().unwrap();
+        batches.retain(|(own, number, _), _| own != partner || named.contains(&Some(*number)));
         Ok(())
     }
 }
@@ -162,12 +157,9 @@ fn complete(
     tally: Tally,
 ) -> bool {
     match register.complete(&partner.id, generation, tally, now()).unwrap() {
-        Completed::Agreed { state, replaced } => {
+        Completed::Agreed { state } => {
             store.set_state(&partner.id, state).unwrap();
             register.switch(&partner.id, state);
-            if let Some(replaced) = replaced {
-                store.drop_generation(&partner.id, replaced).unwrap();
-            }
             true
         }
         Completed::Differs => false,
@@ -186,7 +178,7 @@ fn a_register_answers_only_when_complete_fresh_and_unexpired() {
     let until = TODAY.plus(10);
     let begun = register.begin(&partner.id, false).unwrap();
     assert_eq!((begun.generation, begun.next_sequence), (1, 1));
-    store.set_state(&partner.id, begun.state).unwrap();
+    store.set_state(&partner.id, begun.state.unwrap()).unwrap();
     send(
         &mut register,
         &store,
@@ -302,7 +294,7 @@ fn a_full_resync_replaces_the_register_at_once() {
 
     let begun = register.begin(&partner.id, true).unwrap();
     assert_eq!((begun.generation, begun.next_sequence), (2, 1));
-    store.set_state(&partner.id, begun.state).unwrap();
+    store.set_state(&partner.id, begun.state.unwrap()).unwrap();
     send(
         &mut register,
         &store,
@@ -330,8 +322,8 @@ fn a_full_resync_replaces_the_register_at_once() {
     let third = register.begin(&partner.id, true).unwrap();
     let fourth = register.begin(&partner.id, true).unwrap();
     assert_eq!(
-        (third.generation, fourth.generation, fourth.abandoned),
-        (3, 4, Some(3))
+        (third.generation, fourth.generation, fourth.state.unwrap().filling),
+        (3, 4, Some(4))
     );
 }
 
@@ -341,7 +333,7 @@ fn a_damaged_batch_is_noticed_at_start() {
     let partner = partner(vec![SubjectClass::Adult]);
     let adult = Some((SubjectClass::Adult, TODAY.plus(1)));
     let begun = register.begin(&partner.id, false).unwrap();
-    store.set_state(&partner.id, begun.state).unwrap();
+    store.set_state(&partner.id, begun.state.unwrap()).unwrap();
     for sequence in 1..=3u8 {
         let batch = (u64::from(sequence), vec![change(sequence, adult)]);
         send(&mut register, &store, &partner, 1, vec![batch]).unwrap();
@@ -409,7 +401,7 @@ proptest! {
         let mut register = register();
         let partner = partner(vec![SubjectClass::Minor, SubjectClass::Adult]);
         let begun = register.begin(&partner.id, false).unwrap();
-        store.set_state(&partner.id, begun.state).unwrap();
+        store.set_state(&partner.id, begun.state.unwrap()).unwrap();
         let mut node: BTreeMap<u8, (SubjectClass, Day)> = BTreeMap::new();
         for (sequence, (changes, trouble)) in (1u64..).zip(steps) {
             let changes: Vec<Change> = changes.into_iter().map(|(person, action, days)| {

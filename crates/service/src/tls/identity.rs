@@ -21,6 +21,39 @@ use crate::secret;
 /// Longest private key file accepted, in bytes: RSA of 8192 bits takes 6.5 kB.
 const MAX_KEY_FILE: usize = 32 * 1024;
 
+/// The `[tls]` section of a process configuration.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TlsFiles {
+    /// PEM certificate chain of this process, with the organisation's OIN.
+    pub certificate: PathBuf,
+    /// Its private key, readable by the owner only.
+    pub key: PathBuf,
+    /// PEM certificates of the authority that the other side's certificate must come from.
+    pub authority: PathBuf,
+}
+
+impl TlsFiles {
+    /// The same files, seen from the folder of the configuration file they stand in.
+    #[must_use]
+    pub fn resolve(&self, config_file: &Path) -> Self {
+        let resolved = |path| crate::config::resolve(config_file, path);
+        Self {
+            certificate: resolved(&self.certificate),
+            key: resolved(&self.key),
+            authority: resolved(&self.authority),
+        }
+    }
+
+    /// Certificate and key.
+    pub fn identity(&self) -> TlsIdentity {
+        TlsIdentity {
+            certificate: self.certificate.clone(),
+            key: self.key.clone(),
+        }
+    }
+}
+
 /// The files that make up the TLS identity of a process; a section of its configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
