@@ -6,9 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGua
 use std::time::{Duration, Instant};
 
 use hitmachine_audit::{CommitHandle, Draft, Receipt, SubmitError};
-use hitmachine_core::query::{Asker, Refusal, RefusedQuery, Unreleased};
 use hitmachine_core::registry::{Begun, Change, Completed, Register, RegistryError, Tally};
-use hitmachine_core::{Clock, Covenant, Day, PartnerId, Query, Store, StoreError};
+use hitmachine_core::{
+    Asker, Clock, Covenant, Day, PartnerId, Query, Refusal, RefusedQuery, Store, StoreError, Unreleased,
+};
 use hitmachine_proto::{MAX_KNOWN_SIZES, answer, query, receipt, v1};
 use hitmachine_pseudonym::{KeyCheckValue, KeyEpoch, Scheme};
 use jiff::Timestamp;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{PoisonError, RwLock};
 
-use hitmachine_core::query::Asker;
+use hitmachine_core::Asker;
 use hitmachine_service::tls::certificate_facts;
 use tonic::{Request, Status};
 

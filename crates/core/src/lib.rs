@@ -20,8 +20,10 @@
 pub mod clock;
 pub mod covenant;
 pub mod ids;
+pub mod permit;
 pub mod query;
 pub mod record;
+pub mod refusal;
 pub mod registry;
 pub mod store;
 
@@ -31,8 +33,8 @@ pub use ids::{
     CaseReference, Oin, PartnerId, PurposeCode, RequestId, RoleCode, SubjectClass, TextError, TraceContext,
     UserId,
 };
-pub use query::{
-    Finding, PartnerStatus, Permit, Query, Refusal, RefusedQuery, Released, Subject, Unreleased, User,
-};
+pub use permit::{AnswerContent, Finding, Permit, RefusedQuery, ReleaseError, Released, Unreleased};
+pub use query::{Asker, PartnerStatus, Query, Subject, User};
+pub use refusal::Refusal;
 pub use registry::{Batch, Change, Register, Registration, RegistryError, Tally};
 pub use store::{PartnerState, Store, StoreError, StoredBatch};

@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use hitmachine_audit::{
     AskerError, Hash, Head, LogVerifier, Named, SeenHeads, VerifiedReceipt, verify_receipt,
 };
-use hitmachine_core::query::{Query, Subject, User};
 use hitmachine_core::record::{Kind, Mismatch, Record, Result as RecordResult};
 use hitmachine_core::{
-    CaseReference, Clock, Covenant, PurposeCode, RequestId, SubjectClass, TextError, TraceContext, UserId,
+    CaseReference, Clock, Covenant, PurposeCode, Query, RequestId, Subject, SubjectClass, TextError,
+    TraceContext, User, UserId,
 };
 use hitmachine_identifier::contains_bsn;
 use hitmachine_proto::answer::{Answer, Outcome};

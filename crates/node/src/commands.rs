@@ -7,7 +7,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand};
-use hitmachine_node::control::{Ask, AskPerson, ClassWord, Client, Failure, NumberKind, Reply, Request};
+use hitmachine_node::control::{Ask, AskPerson, ClassWord, Client, NumberKind, Reply, Request};
+use hitmachine_node::failure::Failure;
 use hitmachine_node::language::Language;
 use hitmachine_node::screen::{Frame, screen};
 use hitmachine_node::source::households::{self, HouseholdSource};

@@ -10,6 +10,7 @@
 pub mod ask;
 pub mod config;
 pub mod control;
+pub mod failure;
 pub mod language;
 mod link;
 mod node;

@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use crate::control::{Ask, AskPerson, Client, Failure, NumberKind, Reply, Request};
+use crate::control::{Ask, AskPerson, Client, NumberKind, Reply, Request};
+use crate::failure::Failure;
 use crate::language::Language;
 use crate::source::households::{Household, HouseholdOutcome};
 use crate::view::{IssueView, PartnerView, PersonView, StatusWord, refusal_text, table};

@@ -1,7 +1,6 @@
 //! `Answer`: encoded by the broker before it is logged, read by the asking node after the log's proof.
 
-use hitmachine_core::query::AnswerContent;
-use hitmachine_core::{PartnerId, PartnerStatus, RequestId};
+use hitmachine_core::{AnswerContent, PartnerId, PartnerStatus, RequestId};
 use prost::Message;
 
 use crate::query::array;

@@ -1,7 +1,8 @@
 //! `Query`: built by the asking node, parsed by the broker.
 
-use hitmachine_core::query::{Query, Subject, User};
-use hitmachine_core::{CovenantVersion, RequestId, SubjectClass, TextError, TraceContext};
+use hitmachine_core::{
+    CovenantVersion, Query, RequestId, Subject, SubjectClass, TextError, TraceContext, User,
+};
 use hitmachine_pseudonym::{IdentifierType, KeyEpoch, Token};
 use prost::Message;
 use zeroize::Zeroizing;

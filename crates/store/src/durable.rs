@@ -1,6 +1,6 @@
 //! sled 0.34, made durable.
 
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -43,6 +43,7 @@ impl DurableDb {
     /// engine's own.
     pub fn open(dir: &Path) -> Result<Self, DbError> {
         fs::create_dir_all(dir).map_err(DbError::Sync)?;
+        remove_unfinished(dir)?;
         let config = sled::Config::new()
             .path(dir)
             .cache_capacity(CACHE_BYTES)
@@ -87,6 +88,36 @@ impl DurableDb {
     }
 }
 
+/// Removes what a kill or a full disk left of a snapshot at an earlier start.
+///
+/// sled 0.34 writes `snap.<lsn>.generating` beside the old snapshot, syncs it and renames it; but when it looks for the
+/// newest snapshot it leaves out another ending (`.in___motion`), takes the unfinished file and calls the database
+/// corrupt. Nothing is lost with the file: the old snapshot goes when the new one has its name.
+fn remove_unfinished(dir: &Path) -> Result<(), DbError> {
+    let db = match File::open(dir.join("db")) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        opened => opened.map_err(DbError::Sync)?,
+    };
+    // sled's own lock: another process may be writing its snapshot at this moment. Given back at the end of this
+    // function, for sled to take.
+    match db.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Err(DbError::InUse(dir.to_owned())),
+        Err(TryLockError::Error(error)) => return Err(DbError::Sync(error)),
+    }
+    for entry in fs::read_dir(dir).map_err(DbError::Sync)? {
+        let path = entry.map_err(DbError::Sync)?.path();
+        let name = path
+            .file_name()
+            .map(std::ffi::OsStr::to_string_lossy)
+            .unwrap_or_default();
+        if name.starts_with("snap.") && name.ends_with(".generating") {
+            fs::remove_file(&path).map_err(DbError::Sync)?;
+        }
+    }
+    Ok(())
+}
+
 fn is_lock(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::WouldBlock || error.to_string().contains("could not acquire lock")
 }
@@ -119,6 +150,29 @@ mod tests {
         assert!(matches!(DurableDb::open(dir.path()), Err(DbError::InUse(_))));
         drop(db);
         DurableDb::open(dir.path()).unwrap();
+    }
+
+    #[test]
+    fn a_snapshot_that_was_not_finished_harms_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        for round in 0..3_u8 {
+            let db = DurableDb::open(dir.path()).unwrap();
+            let tree = db.tree("t").unwrap();
+            assert_eq!(tree.len(), usize::from(round));
+            tree.insert([round], "value").unwrap();
+            db.commit().unwrap();
+            drop((tree, db));
+            let left = [b"".as_slice(), b"half of a snapshot"][usize::from(round % 2)];
+            fs::write(dir.path().join("snap.7FFFFFFFFFFFFFFF.generating"), left).unwrap();
+        }
+        // While it is open, nothing of it is touched.
+        let other = tempfile::tempdir().unwrap();
+        let db = DurableDb::open(other.path()).unwrap();
+        let theirs = other.path().join("snap.0000000000000001.generating");
+        fs::write(&theirs, "another process at work").unwrap();
+        assert!(matches!(DurableDb::open(other.path()), Err(DbError::InUse(_))));
+        assert!(theirs.exists());
+        drop(db);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hitmachine_core::query::Asker;
+use hitmachine_core::Asker;
 use hitmachine_core::registry::{Change, Tally};
 use hitmachine_proto::v1::registry_service_server::RegistryService;
 use hitmachine_proto::v1::sync_request::Step;

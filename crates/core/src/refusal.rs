@@ -1,0 +1,97 @@
+//! Why a question is not answered, with a stable code and a text in two languages.
+
+/// Why a question is not answered. Logged like any other, and told to who asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// The certificate's OIN is not a partner of the covenant.
+    #[error("this organisation is not a partner of the covenant")]
+    UnknownPartner,
+    /// The certificate's key is not one that the covenant pins for this partner.
+    #[error("the covenant does not accept this certificate's key for this organisation")]
+    KeyNotPinned,
+    /// Ended or not begun.
+    #[error("the covenant is not in force today")]
+    CovenantNotInForce,
+    /// The asking node knows another version of the covenant.
+    #[error("the covenant has changed; fetch it and ask again")]
+    CovenantChanged,
+    /// No such purpose.
+    #[error("the covenant has no such purpose")]
+    UnknownPurpose,
+    /// The purpose is not for this partner.
+    #[error("the covenant does not let this organisation ask for this purpose")]
+    PurposeNotGranted,
+    /// The purpose is not for this role.
+    #[error("the covenant does not let this role ask for this purpose")]
+    RoleNotGranted,
+    /// More persons than the household cap.
+    #[error("more persons in one question than the covenant allows for this purpose")]
+    TooManySubjects,
+    /// Tokens of a key epoch that is not in use.
+    #[error("the pseudonyms belong to another key epoch than the one in use")]
+    WrongEpoch,
+    /// The hub's clock is behind times it has already logged; nothing can be said about expiry.
+    #[error("the hub's clock cannot be trusted at this moment")]
+    ClockBehind,
+    /// A field of the question is missing or wrong.
+    #[error("the question is not well-formed: {0}")]
+    Malformed(&'static str),
+}
+
+impl Refusal {
+    /// Stable code for machines and for the log.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::UnknownPartner => "unknown_partner",
+            Self::KeyNotPinned => "key_not_pinned",
+            Self::CovenantNotInForce => "covenant_not_in_force",
+            Self::CovenantChanged => "covenant_changed",
+            Self::UnknownPurpose => "unknown_purpose",
+            Self::PurposeNotGranted => "purpose_not_granted",
+            Self::RoleNotGranted => "role_not_granted",
+            Self::TooManySubjects => "too_many_subjects",
+            Self::WrongEpoch => "wrong_epoch",
+            Self::ClockBehind => "clock_behind",
+            Self::Malformed(field) => field,
+        }
+    }
+
+    /// Dutch text for people (B1).
+    pub fn text_nl(code: &str) -> &'static str {
+        match code {
+            "unknown_partner" => "Deze instantie staat niet in het convenant.",
+            "key_not_pinned" => "Het convenant accepteert dit certificaat niet voor deze instantie.",
+            "covenant_not_in_force" => "Het convenant is vandaag niet geldig.",
+            "covenant_changed" => "Het convenant is gewijzigd. Haal het op en stel de vraag opnieuw.",
+            "unknown_purpose" => "Dit doel staat niet in het convenant.",
+            "purpose_not_granted" => "Deze instantie mag voor dit doel geen vragen stellen.",
+            "role_not_granted" => "Met deze rol mag u voor dit doel geen vragen stellen.",
+            "too_many_subjects" => "Te veel personen in één vraag voor dit doel.",
+            "wrong_epoch" => "De sleutel van deze vraag hoort bij een andere periode.",
+            "clock_behind" => "De klok van het knooppunt loopt niet goed. Probeer het later opnieuw.",
+            "case_reference_missing" => "Er is geen zaaknummer ingevuld.",
+            "case_reference_too_long" => "Het zaaknummer is te lang.",
+            _ => "De vraag is niet goed ingevuld.",
+        }
+    }
+
+    /// English text for people.
+    pub fn text_en(code: &str) -> &'static str {
+        match code {
+            "unknown_partner" => "This organisation is not a partner of the covenant.",
+            "key_not_pinned" => "The covenant does not accept this certificate for this organisation.",
+            "covenant_not_in_force" => "The covenant is not in force today.",
+            "covenant_changed" => "The covenant has changed. Fetch it and ask again.",
+            "unknown_purpose" => "The covenant has no such purpose.",
+            "purpose_not_granted" => "This organisation may not ask for this purpose.",
+            "role_not_granted" => "This role may not ask for this purpose.",
+            "too_many_subjects" => "Too many persons in one question for this purpose.",
+            "wrong_epoch" => "The key of this question belongs to another period.",
+            "clock_behind" => "The hub's clock cannot be trusted. Try again later.",
+            "case_reference_missing" => "There is no case reference.",
+            "case_reference_too_long" => "The case reference is too long.",
+            _ => "The question is not well-formed.",
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! Why something did not work, for the person at the command line and for machines.
+
+use hitmachine_service::console::chain;
+use hitmachine_service::exit;
+use serde::{Deserialize, Serialize};
+
+use crate::ask::AskError;
+use crate::language::Language;
+use crate::link::LinkError;
+use crate::source::SourceError;
+use crate::sync::SyncError;
+
+/// Why something did not work, for people and machines.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// Stable code.
+    pub code: String,
+    /// Exit code of the process.
+    pub exit: u8,
+    /// In English.
+    pub text_en: String,
+    /// In Dutch.
+    pub text_nl: String,
+}
+
+impl Failure {
+    pub(crate) fn new(code: &str, exit: u8, text_en: impl Into<String>, text_nl: impl Into<String>) -> Self {
+        Self {
+            code: code.into(),
+            exit,
+            text_en: text_en.into(),
+            text_nl: text_nl.into(),
+        }
+    }
+
+    /// The text in one language.
+    pub fn text(&self, language: Language) -> &str {
+        language.pick(&self.text_nl, &self.text_en)
+    }
+}
+
+impl From<LinkError> for Failure {
+    fn from(error: LinkError) -> Self {
+        let en = error.to_string();
+        match error {
+            LinkError::Connect(cause) => {
+                let nl = format!("het knooppunt is niet bereikbaar: {}", cause.text_nl());
+                Self::new(cause.code(), exit::UNREACHABLE, en, nl)
+            }
+            LinkError::TimedOut => Self::new(
+                "timed_out",
+                exit::UNREACHABLE,
+                en,
+                "het knooppunt antwoordde niet op tijd",
+            ),
+            LinkError::Refused(text) => {
+                // The hub says `code: text`; a library on its way may have said something else.
+                let stable = |code: &&str| code.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+                let code = text.split_once(": ").map(|(code, _)| code).filter(stable);
+                let nl = format!("het knooppunt weigert: {text}");
+                Self::new(code.unwrap_or("refused"), exit::REFUSED, en, nl)
+            }
+            LinkError::Disagree(what) => {
+                let nl = format!("dit station en het knooppunt zijn het niet eens over: {what}");
+                Self::new("disagree", exit::INTEGRITY, en, nl)
+            }
+            LinkError::Unreadable(what) => {
+                let nl = format!("het knooppunt stuurde iets onleesbaars: {what}");
+                Self::new("unreadable", exit::INTEGRITY, en, nl)
+            }
+        }
+    }
+}
+
+impl From<AskError> for Failure {
+    fn from(error: AskError) -> Self {
+        let en = error.to_string();
+        match error {
+            AskError::Link(error) => error.into(),
+            AskError::Field { .. } => {
+                Self::new("field", exit::USAGE, en.clone(), format!("veld niet goed: {en}"))
+            }
+            AskError::BsnInText(_) => Self::new(
+                "bsn_in_text",
+                exit::USAGE,
+                en,
+                "in een tekstveld staat wat een BSN lijkt; er is niets verstuurd. Schrijf een kenmerk dat geen BSN is",
+            ),
+            AskError::PersonCount(most) => Self::new(
+                "person_count",
+                exit::USAGE,
+                en,
+                format!("een vraag gaat over 1 tot {most} personen"),
+            ),
+            AskError::NotProven(_) => Self::new(
+                "not_proven",
+                exit::INTEGRITY,
+                en,
+                "het antwoord is niet bewezen vastgelegd en wordt niet getoond; waarschuw de privacyfunctionaris",
+            ),
+            other => Self::new(
+                "node",
+                exit::REFUSED,
+                chain(&other),
+                "dit station heeft een storing; zie het logboek",
+            ),
+        }
+    }
+}
+
+impl From<SyncError> for Failure {
+    fn from(error: SyncError) -> Self {
+        let en = chain(&error);
+        match error {
+            SyncError::Link(error) => error.into(),
+            SyncError::Source(error) => Self::source(&error),
+            SyncError::Shrunk { before, lost } => Self::new(
+                "shrunk",
+                exit::REFUSED,
+                en,
+                format!(
+                    "de bron had {before} personen en zou er {lost} verliezen; klopt dat, gebruik dan --confirm-shrink"
+                ),
+            ),
+            SyncError::TooManyBadRows { bad, limit } => Self::new(
+                "too_many_bad_rows",
+                exit::REFUSED,
+                en,
+                format!("{bad} foute rijen, meer dan max_bad_rows = {limit}; er is niets verstuurd"),
+            ),
+            SyncError::NoSource => {
+                Self::new("no_source", exit::USAGE, en, "dit station heeft geen [[source]]")
+            }
+            SyncError::RegistersNobody => Self::new(
+                "registers_nobody",
+                exit::REFUSED,
+                en,
+                "volgens het convenant registreert deze instantie geen personen",
+            ),
+            SyncError::StillDiffers => Self::new(
+                "still_differs",
+                exit::INTEGRITY,
+                en,
+                "station en knooppunt verschillen ook na volledig opnieuw versturen",
+            ),
+            _ => Self::new(
+                "node",
+                exit::REFUSED,
+                en,
+                "dit station heeft een storing; zie het logboek",
+            ),
+        }
+    }
+}
+
+impl Failure {
+    /// A fault of this node itself.
+    pub(crate) fn node(problem: &str) -> Self {
+        Self::new(
+            "node",
+            exit::REFUSED,
+            problem,
+            "dit station heeft een storing; zie het logboek",
+        )
+    }
+
+    /// A source file that cannot be used.
+    pub fn source(error: &SourceError) -> Self {
+        Self::new(error.code(), exit::USAGE, chain(error), error.text_nl())
+    }
+}
