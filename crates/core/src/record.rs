@@ -112,7 +112,9 @@ impl Record<'_> {
     /// Whether a logged entry says the same as this one: every field byte for byte, but for the hub's time,
     /// which may differ from ours by [`CLOCK_TOLERANCE_MS`].
     ///
-    /// Of a refused question the hub may have read less than we sent: fields 3 to 6 and 8 may be absent.
+    /// Of a refused question the hub may have read less than we sent: fields 3 to 6 and 8 may be absent. Without a
+    /// ground of its own the caller does not know the hub's covenant, and the ground is not compared; that is so
+    /// only for a question refused because the covenant has changed.
     ///
     /// # Errors
     /// [`Mismatch`] names the first field that differs.
@@ -120,6 +122,7 @@ impl Record<'_> {
         for id in FieldId::ALL {
             let own = self.value(id);
             let agrees = match (id, logged.get(id), own.as_deref()) {
+                (FieldId::Ground, _, None) => self.kind == Kind::Denied,
                 (FieldId::Event, Some(logged), Some(own)) => event_agrees(logged, own),
                 (FieldId::User | FieldId::Ground | FieldId::Case | FieldId::Subject, None, _) => {
                     self.kind == Kind::Denied

@@ -298,13 +298,17 @@ impl Inquirer {
             }
             Outcome::Refused(code) => (Kind::Denied, RecordResult::Refused(code)),
         };
+        // The hub's ground is then that of a covenant which this node does not have yet.
+        let changed = matches!(&answer.outcome, Outcome::Refused(code) if code == COVENANT_CHANGED);
         let record = Record {
             kind,
             time: self.clock.now(),
             request: Some(query.request),
             requester: &own.oin,
             user: Some(&query.user),
-            ground: purpose.map(|purpose| (purpose, covenant.version())),
+            ground: purpose
+                .filter(|_| !changed)
+                .map(|purpose| (purpose, covenant.version())),
             case: Some(&query.case),
             subject: query.subjects.get(place).map(|subject| (query.epoch, subject)),
             result,
@@ -313,10 +317,6 @@ impl Inquirer {
             request_digest: query.digest,
             answer_digest: Sha256::digest(answer_bytes).into(),
         };
-        // Of a question refused because of the covenant, the ground is that of another version.
-        if matches!(&answer.outcome, Outcome::Refused(code) if code == COVENANT_CHANGED) {
-            return Ok(());
-        }
         Ok(record.check(verified.opening().fields())?)
     }
 

@@ -9,6 +9,7 @@
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use hitmachine_core::{SubjectClass, TextError, User};
 use hitmachine_identifier::{Bsn, Skn};
@@ -22,11 +23,14 @@ use tokio::sync::mpsc;
 use zeroize::Zeroizing;
 
 use crate::ask::{AskError, AskedPerson, Question};
+use crate::config::NodeConfig;
 use crate::failure::Failure;
-use crate::node::Node;
+use crate::node::{Node, OpenError};
 use crate::sync::{Progress, SyncOptions, SyncReport};
 use crate::view::{AnswerView, StatusView};
 
+/// How long a command waits for another that has the state open.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// The longest request: 64 persons with long references are far below.
 const MOST_BYTES: u64 = 64 * 1024;
 
@@ -322,13 +326,22 @@ impl Client {
     /// Speaks to the node that serves with this configuration, or opens one.
     ///
     /// # Errors
-    /// [`crate::OpenError`].
-    pub async fn connect(config: crate::NodeConfig) -> Result<Self, crate::OpenError> {
+    /// [`OpenError`].
+    pub async fn connect(config: NodeConfig) -> Result<Self, OpenError> {
         let socket = config.socket();
-        if UnixStream::connect(&socket).await.is_ok() {
-            return Ok(Self::Serving(socket));
+        let begun = Instant::now();
+        loop {
+            if UnixStream::connect(&socket).await.is_ok() {
+                return Ok(Self::Serving(socket));
+            }
+            match Node::open(config.clone()).await {
+                // Another command is at it, or a node that is starting and will open its socket.
+                Err(error) if error.is_in_use() && begun.elapsed() < PATIENCE => {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+                opened => return Ok(Self::Own(Box::new(opened?))),
+            }
         }
-        Ok(Self::Own(Box::new(Node::open(config).await?)))
     }
 
     /// One request.

@@ -60,6 +60,11 @@ pub enum OpenError {
 }
 
 impl OpenError {
+    /// Whether another process has the state open.
+    pub fn is_in_use(&self) -> bool {
+        matches!(self, Self::State(StateError::Db(DbError::InUse(_))))
+    }
+
     /// Exit code of the process: 4 for a failed self-test or damaged state, 1 if the state is in use, otherwise 2.
     pub fn exit_code(&self) -> u8 {
         match self {
