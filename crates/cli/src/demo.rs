@@ -1,6 +1,7 @@
 //! `hitmachine demo`: the real thing with made-up people.
 
-use std::io::IsTerminal;
+mod show;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,11 +10,11 @@ use clap::Args;
 use hitmachine_broker::{BrokerConfig, Running, StartError};
 use hitmachine_node::control::{Ask, AskPerson, Client, NumberKind, Reply, Request};
 use hitmachine_node::language::Language;
-use hitmachine_node::screen::{Frame, ScreeningReport, screen};
+use hitmachine_node::screen::ScreeningReport;
 use hitmachine_node::source::households::{self, HouseholdColumns, HouseholdOutcome, HouseholdSource};
 use hitmachine_node::source::{ClassFrom, Encoding, class_on};
 use hitmachine_node::sync::{SyncOptions, SyncReport};
-use hitmachine_node::view::{AnswerView, table};
+use hitmachine_node::view::AnswerView;
 use hitmachine_node::{Node, NodeConfig};
 use hitmachine_service::{console, exit, shutdown, telemetry};
 use hitmachine_testkit::deployment::{COORDINATOR, Deployment, DeploymentError, Recipe};
@@ -21,11 +22,11 @@ use hitmachine_testkit::ground_truth::{GroundTruth, Status, ground_truth};
 use hitmachine_testkit::population::{
     DEFAULT_PERSONS_PER_REGISTER, LIST_FILE, LIST_HOUSEHOLD_COLUMN, Register, list_style,
 };
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
+use self::show::Show;
 use crate::Failure;
 
 /// The year of the trial that the made-up persons are shaped on.
@@ -468,149 +469,4 @@ async fn serve_until(
 fn today() -> Date {
     let zone = TimeZone::get("Europe/Amsterdam").unwrap_or(TimeZone::UTC);
     jiff::Timestamp::now().to_zoned(zone).date()
-}
-
-/// What people see.
-struct Show {
-    language: Language,
-    quiet: bool,
-}
-
-impl Show {
-    fn pick<'a>(&self, nl: &'a str, en: &'a str) -> &'a str {
-        self.language.pick(nl, en)
-    }
-
-    fn line(&self, text: &str) {
-        if !self.quiet {
-            console::print_line(text);
-        }
-    }
-
-    fn registers(&self, synchronised: &[(String, SyncReport)]) {
-        let mut rows = table(&[
-            self.pick("Instantie", "Organisation"),
-            self.pick("Rijen", "Rows"),
-            self.pick("Overgeslagen", "Left out"),
-            self.pick("Verstuurd", "Sent"),
-            self.pick("Personen geregistreerd", "Persons registered"),
-        ]);
-        for (partner, report) in synchronised {
-            rows.add_row([
-                partner.clone(),
-                report.rows.to_string(),
-                report.bad_rows.to_string(),
-                (report.registered + report.withdrawn).to_string(),
-                report.persons.to_string(),
-            ]);
-        }
-        self.line(&format!("\n{rows}"));
-        for issue in synchronised.iter().flat_map(|(_, report)| &report.issues).take(4) {
-            self.line(&format!("  {}", issue.text(self.language)));
-        }
-        self.line("");
-    }
-
-    async fn screening(&self, client: Arc<Client>, list: &HouseholdOutcome) -> ScreeningReport {
-        let persons = list
-            .households
-            .iter()
-            .map(|household| household.persons.len() as u64)
-            .sum();
-        let visible = !self.quiet && std::io::stderr().is_terminal();
-        let target = if visible {
-            ProgressDrawTarget::stderr()
-        } else {
-            ProgressDrawTarget::hidden()
-        };
-        let bar = ProgressBar::with_draw_target(Some(persons), target);
-        // The template is a constant; were it wrong, the default style would show.
-        if let Ok(style) = ProgressStyle::with_template("{msg} [{bar:40}] {pos}/{len} {per_sec} {eta}") {
-            bar.set_style(style.progress_chars("=> "));
-        }
-        bar.set_message(
-            self.pick("Top-150 bevragen", "Asking about the Top-150")
-                .to_owned(),
-        );
-        self.line(self.pick(
-            "De informatiecoördinator van het Veiligheidshuis bevraagt de Top-150:",
-            "The information coordinator of the Veiligheidshuis asks about the Top-150:",
-        ));
-        let frame = Frame {
-            purpose: "screening".into(),
-            case: "TOP150-DEMO".into(),
-            user: "demo-coordinator".into(),
-            role: "informatiecoordinator".into(),
-            responsible: None,
-        };
-        let report = screen(client, &frame, list, |done| bar.set_position(done as u64)).await;
-        bar.finish_and_clear();
-        report
-    }
-
-    fn summary(&self, summary: &Summary) {
-        let mut rows = table(&[self.pick("Samenvatting", "Summary"), ""]);
-        let mut add = |nl: &str, en: &str, value: String| {
-            rows.add_row([self.pick(nl, en).to_owned(), value]);
-        };
-        add("Huishoudens", "Households", summary.households.to_string());
-        add("Personen", "Persons", summary.persons.to_string());
-        add(
-            "Huishoudens zonder indicatie bij de drie gemeentelijke partners",
-            "Households without indication at the three municipal partners",
-            summary.households_without_municipal_indication.to_string(),
-        );
-        add(
-            "  daarvan bekend bij OM/reclassering",
-            "  of those known at OM/reclassering",
-            summary.of_those_known_at_om.to_string(),
-        );
-        for (partner, hits) in &summary.hits_per_partner {
-            add(
-                &format!("Personen bekend bij {partner}"),
-                &format!("Persons known at {partner}"),
-                hits.to_string(),
-            );
-        }
-        add(
-            "Antwoorden waarvan het bewijs in het logboek is gecontroleerd",
-            "Answers whose proof in the log has been checked",
-            summary.receipts_verified.to_string(),
-        );
-        add(
-            "Logregels bij het knooppunt",
-            "Entries in the broker's log",
-            summary.log_size.to_string(),
-        );
-        let same = if summary.equals_ground_truth {
-            self.pick("ja", "yes")
-        } else {
-            self.pick("NEE", "NO")
-        };
-        add(
-            "Gelijk aan wat uit de platte registers volgt",
-            "Equal to what follows from the plain registers",
-            same.to_owned(),
-        );
-        self.line(&format!("{rows}"));
-    }
-
-    fn running(&self, deployment: &Deployment, broker: &Broker) {
-        let metrics = broker
-            .running
-            .metrics
-            .map_or_else(|| "-".to_owned(), |at| format!("http://{at}/metrics"));
-        let config = deployment.node_config("leerplicht");
-        self.line(&format!(
-            "\n{} {}\n{} hitmachine-node --config {} status\n{}",
-            self.pick("Meetwaarden:", "Metrics:"),
-            metrics,
-            self.pick("Probeer in een ander venster:", "Try in another window:"),
-            config.display(),
-            self.pick(
-                "De demo draait door tot Ctrl-C.",
-                "The demo runs on until Ctrl-C."
-            ),
-        ));
-    }
 }
