@@ -29,5 +29,5 @@ pub struct WireError(pub &'static str);
 /// to it with all its proofs about 150 kB.
 pub const MAX_MESSAGE_BYTES: usize = 512 * 1024;
 
-/// The most log heads that one question names.
-pub const MAX_KNOWN_SIZES: usize = 64;
+/// The most log heads that one question names: as many as the log proves.
+pub use hitmachine_audit::MAX_KNOWN_SIZES;
