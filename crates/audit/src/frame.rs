@@ -107,6 +107,14 @@ impl Record<'_> {
         }
     }
 
+    /// The leaf entry: `0x01 ‖ C` or `0x02 ‖ JSON`.
+    pub fn leaf_entry(&self) -> Vec<u8> {
+        match self {
+            Self::Payload { commitment, .. } => [&[PAYLOAD], commitment.hash().0.as_slice()].concat(),
+            Self::Control(json) => [&[CONTROL], *json].concat(),
+        }
+    }
+
     /// Adds the record to a body.
     pub(crate) fn write(&self, body: &mut Vec<u8>) -> Option<()> {
         match self {

@@ -138,7 +138,7 @@ pub struct KeyRing {
     disk: Arc<dyn Disk>,
     dir: PathBuf,
     wrapping: WrappingKey,
-    keys: BTreeMap<u32, PeriodKey>,
+    keys: BTreeMap<u32, Arc<PeriodKey>>,
     current: HashMap<(Group, RetentionClass, Period), u32>,
     next: u32,
     _lock: DiskLock,
@@ -174,7 +174,7 @@ impl KeyRing {
             let Some(id) = id_of(&entry.name) else { continue };
             let bytes = disk::read(&*disk, &dir.join(&entry.name))?;
             let (key, use_) = unwrap(&wrapping, id, &bytes).ok_or(KeyRingError::Sealed { id })?;
-            keys.insert(id, key);
+            keys.insert(id, Arc::new(key));
             current.insert(id, use_);
             next = next.max(id.saturating_add(1));
         }
@@ -210,12 +210,12 @@ impl KeyRing {
             Some(id) => *id,
             None => self.create(use_)?,
         };
-        self.keys.get(&id).ok_or(KeyRingError::Sealed { id })
+        self.keys.get(&id).map(Arc::as_ref).ok_or(KeyRingError::Sealed { id })
     }
 
     /// The key with this id, unless it was destroyed.
-    pub fn by_id(&self, id: u32) -> Option<&PeriodKey> {
-        self.keys.get(&id)
+    pub fn by_id(&self, id: u32) -> Option<Arc<PeriodKey>> {
+        self.keys.get(&id).cloned()
     }
 
     /// Says that ids up to `used` stand in the log, so that none of them is given out again even if the
@@ -237,7 +237,7 @@ impl KeyRing {
         disk::put(&*self.disk, &self.dir, NEXT_ID, format!("{next}\n").as_bytes())?;
         self.next = next;
         disk::put(&*self.disk, &self.dir, &format!("key-{id}.sealed"), &file)?;
-        self.keys.insert(id, key);
+        self.keys.insert(id, Arc::new(key));
         self.current.insert(use_, id);
         Ok(id)
     }

@@ -48,8 +48,8 @@ pub use frame::FrameError;
 pub use hash::{Hash, empty_root, leaf_hash, node_hash};
 pub use keyring::{KeyRing, KeyRingError, PeriodKey, WrappingKey};
 pub use log::{
-    Batch, Clock, CommitError, HeadConflict, Log, LogConfig, OpenError, ReadError, Recovery, SignedHead,
-    StoredContent, StoredEntry, Torn, system_clock,
+    Batch, Clock, CommitError, HeadConflict, Log, LogConfig, LogReader, OpenError, ReadError, Recovery,
+    SignedHead, StoredContent, StoredEntry, Torn, system_clock,
 };
 pub use merkle::{Front, verify_consistency, verify_inclusion};
 pub use note::{LogSigner, LogVerifier, NoteError, Origin, SignHook};

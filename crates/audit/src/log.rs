@@ -16,7 +16,7 @@ use std::{
     fmt,
     io::{self, ErrorKind},
     path::PathBuf,
-    sync::Arc,
+    sync::{Arc, RwLock},
     time::{Duration, SystemTime},
 };
 
@@ -27,20 +27,21 @@ use crate::{
     frame,
     hash::Hash,
     keyring::{KeyRing, WrappingKey},
-    merkle::{Edge, Front},
+    merkle::Edge,
     note::LogSigner,
     period::Period,
     receipt::{ConsistencyProofs, Logged, Receipt},
-    replay::Place,
     wal::{self, Wal},
 };
 
+mod book;
 mod commit;
 mod error;
 mod read;
 mod recover;
+use book::Book;
 pub use error::{CommitError, HeadConflict, OpenError};
-pub use read::{ReadError, StoredContent, StoredEntry};
+pub use read::{LogReader, ReadError, StoredContent, StoredEntry};
 
 /// Milliseconds since 1970. Only fills the time of a frame and chooses the month; never decides an order.
 pub type Clock = Arc<dyn Fn() -> u64 + Send + Sync>;
@@ -181,14 +182,11 @@ impl fmt::Debug for Batch {
 pub struct Log {
     // Dropped in this order: the helper thread of `wal` ends before the lock is given back.
     wal: Wal,
-    keys: KeyRing,
-    disk: Arc<dyn Disk>,
+    reader: LogReader,
     signer: LogSigner,
     clock: Clock,
-    front: Front,
     edge: Edge,
     head: Head,
-    places: Vec<Place>,
     /// `recovered` entries that are still to be written.
     owed: Vec<Draft>,
     stopped: bool,
@@ -253,16 +251,25 @@ impl Log {
             frames: replay.places.len(),
             torn,
         };
+        let book = Book {
+            front: replay.front,
+            durable: head,
+            places: replay.places,
+            segments: wal.segments.clone(),
+        };
+        let reader = LogReader {
+            book: Arc::new(RwLock::new(book)),
+            keys: Arc::new(RwLock::new(keys)),
+            disk,
+            origin: signer.origin().clone(),
+        };
         let log = Self {
             wal,
-            keys,
-            disk,
+            reader,
             signer,
             clock,
-            front: replay.front,
             edge,
             head,
-            places: replay.places,
             owed,
             stopped: false,
             #[cfg(test)]
@@ -277,26 +284,30 @@ impl Log {
         self.head
     }
 
-    /// Checks that a head which others saw lies on this log.
+    /// Reads this log, also while it is written to.
+    pub fn reader(&self) -> LogReader {
+        self.reader.clone()
+    }
+
+    /// As [`LogReader::confirm`].
     ///
     /// # Errors
     /// [`HeadConflict`]; the log must then not be used: committing would sign a fork.
     pub fn confirm(&self, seen: &Head) -> Result<(), HeadConflict> {
-        let root = (seen.size <= self.head.size)
-            .then(|| self.front.root_at(seen.size))
-            .flatten();
-        match root {
-            None => Err(HeadConflict::Rollback {
-                seen: seen.size,
-                ours: self.head.size,
-            }),
-            Some(ours) if ours != seen.root => Err(HeadConflict::Fork {
-                size: seen.size,
-                seen: seen.root,
-                ours,
-            }),
-            Some(_) => Ok(()),
-        }
+        self.reader.confirm(seen)
+    }
+
+    /// As [`LogReader::read_entry`].
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn read_entry(&self, index: u64) -> Result<StoredEntry, ReadError> {
+        self.reader.read_entry(index)
+    }
+
+    /// As [`LogReader::entries`], all of them.
+    pub fn entries(&self) -> impl Iterator<Item = Result<StoredEntry, ReadError>> {
+        self.reader.entries(0..self.head.size)
     }
 
     /// Signs the durable head. Only after others' heads are [confirmed](Self::confirm).
@@ -357,11 +368,12 @@ impl Log {
         known_sizes: &[u64],
     ) -> Vec<Receipt> {
         let size = signed.head.size;
-        let proof = |from: &u64| Some((*from, self.front.consistency_proof_at(*from, size)?));
+        let book = self.reader.book();
+        let proof = |from: &u64| Some((*from, book.front.consistency_proof_at(*from, size)?));
         let consistency: Arc<ConsistencyProofs> = Arc::new(known_sizes.iter().filter_map(proof).collect());
         let receipt = |(leaf_index, logged)| {
             // A batch is made only of what is in the tree.
-            let inclusion = self
+            let inclusion = book
                 .front
                 .inclusion_proof_at(leaf_index, size)
                 .unwrap_or_default();

@@ -10,6 +10,7 @@ use crate::{
     draft::{Content, Draft},
     fields::{Group, Opening, Salt},
     frame::{self, Header, Record, Sealed},
+    hash::Hash,
     merkle::Edge,
     period::Period,
     receipt::Logged,
@@ -43,14 +44,14 @@ impl Log {
         let first_index = self.head.size;
 
         let mut body = Vec::with_capacity(length);
-        let logged = self.build(drafts, period, &mut body)?;
+        let (logged, root_after) = self.build(drafts, period, &mut body)?;
         let header = Header {
             segment,
             first_index,
             count,
             time_ms,
             root_before: self.head.root,
-            root_after: self.front.root(),
+            root_after,
         };
         #[cfg_attr(not(test), expect(unused_mut, reason = "tests flip a bit"))]
         let mut bytes = frame::encode(&header, &body).ok_or(CommitError::Mismatch)?;
@@ -70,7 +71,7 @@ impl Log {
             size: first_index + u64::from(count),
             root: header.root_after,
         };
-        self.places.push(Place {
+        self.note_place(Place {
             first_index,
             segment,
             offset,
@@ -95,13 +96,25 @@ impl Log {
         })
     }
 
-    /// Salts, commits, seals and pushes each draft, and writes its record.
+    /// Shows readers what is durable now.
+    fn note_place(&self, place: Place) {
+        let mut book = self.reader.book_mut();
+        if let Some(path) = self.wal.segments.get(&place.segment)
+            && !book.segments.contains_key(&place.segment)
+        {
+            book.segments.insert(place.segment, path.clone());
+        }
+        book.places.push(place);
+        book.durable = self.head;
+    }
+
+    /// Salts, commits, seals and pushes each draft, and writes its record. Also the root after them.
     pub(super) fn build(
         &mut self,
         drafts: Vec<Draft>,
         period: Period,
         body: &mut Vec<u8>,
-    ) -> Result<Vec<Logged>, CommitError> {
+    ) -> Result<(Vec<Logged>, Hash), CommitError> {
         // Two salts and two nonces each, from one call for the whole batch.
         let payloads = drafts
             .iter()
@@ -112,8 +125,9 @@ impl Log {
         let mut random = random.iter().copied();
 
         let mut logged = Vec::with_capacity(drafts.len());
-        for draft in drafts {
-            let index = self.front.size();
+        let mut leaves = Vec::with_capacity(drafts.len());
+        let mut keys = self.reader.keys_mut();
+        for (index, draft) in (self.head.size..).zip(drafts) {
             match draft.0 {
                 Content::Payload(fields, class) => {
                     let salt_a = Salt::from_bytes(draw(&mut random));
@@ -122,7 +136,7 @@ impl Log {
                     let nonces: [[u8; 24]; 2] = [draw(&mut random), draw(&mut random)];
                     let mut sealed = Vec::with_capacity(2);
                     for (group, nonce) in Group::ALL.into_iter().zip(&nonces) {
-                        let key = self.keys.key(group, class, period)?;
+                        let key = keys.key(group, class, period)?;
                         let aad = aad(self.signer.origin().as_str(), index, group);
                         let text = key.seal(nonce, &aad, &opening.group_bytes(group));
                         sealed.push((key.id(), nonce, text.ok_or(CommitError::Mismatch)?));
@@ -138,18 +152,23 @@ impl Log {
                         b,
                     };
                     record.write(body).ok_or(CommitError::Mismatch)?;
-                    self.front.push(record.leaf_hash());
+                    leaves.push(record.leaf_hash());
                     logged.push(Logged::Payload(opening));
                 }
                 Content::Control(json) => {
                     let record = Record::Control(&json);
                     record.write(body).ok_or(CommitError::Mismatch)?;
-                    self.front.push(record.leaf_hash());
+                    leaves.push(record.leaf_hash());
                     logged.push(Logged::Control(json));
                 }
             }
         }
-        Ok(logged)
+        drop(keys);
+        let front = &mut self.reader.book_mut().front;
+        for leaf in leaves {
+            front.push(leaf);
+        }
+        Ok((logged, front.root()))
     }
 }
 

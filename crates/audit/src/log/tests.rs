@@ -13,6 +13,7 @@ use crate::{
     },
     frame::FrameError,
     log::commit::aad,
+    replay::Place,
 };
 
 const CLASS: RetentionClass = RetentionClass(60);
@@ -59,7 +60,7 @@ fn a_flipped_bit_aborts_before_anything_is_written() {
             Draft::control(&json!({"type": "policy"})).unwrap(),
         ])
         .unwrap();
-        usize::try_from(log.places[1].length).unwrap() * 8
+        usize::try_from(place(&log, 1).length).unwrap() * 8
     };
     for bit in (0..bits).step_by(7) {
         let failing = FailingDisk::new(start.fork());
@@ -93,7 +94,7 @@ fn the_frame_must_say_what_was_to_be_logged() {
     let Log { edge, .. } = &log;
     let edge = edge.clone();
     let mut body = Vec::new();
-    let logged = log
+    let (logged, root_after) = log
         .build(vec![draft("one"), draft("two")], Period::of_unix_ms(0), &mut body)
         .unwrap();
     let header = frame::Header {
@@ -102,7 +103,7 @@ fn the_frame_must_say_what_was_to_be_logged() {
         count: 2,
         time_ms: 0,
         root_before: edge.root(),
-        root_after: log.front.root(),
+        root_after,
     };
     let check = |header: &frame::Header, wanted: &frame::Header, logged: &[Logged]| {
         let bytes = frame::encode(header, &body).unwrap();
@@ -146,6 +147,10 @@ fn the_frame_must_say_what_was_to_be_logged() {
     assert!(commit::recompute(&bytes, bytes.len() + 1, &header, &logged, &edge).is_none());
 }
 
+fn place(log: &Log, number: usize) -> Place {
+    log.reader.book().places[number]
+}
+
 /// Changes a frame of a stopped log and makes its checksum fit again, as somebody with the disk would.
 fn forge(disk: &SimulatedDisk, place: &Place, change: impl FnOnce(&mut [u8])) {
     disk.edit(std::path::Path::new(SEGMENT), |bytes| {
@@ -180,9 +185,9 @@ fn exchanged_and_rewritten_payloads_are_named() {
     log.commit(vec![draft("zero")]).unwrap();
     log.commit(vec![draft("one!"), draft("two!"), draft("last")])
         .unwrap();
-    let place = log.places[1];
-    let key = log
-        .keys
+    let place = place(&log, 1);
+    let mut keys = log.reader.keys_mut();
+    let key = keys
         .key(Group::A, CLASS, Period::of_unix_ms(1_767_225_600_000))
         .unwrap();
     let origin = "hitmachine.example/broker-a/audit/1";
@@ -198,6 +203,7 @@ fn exchanged_and_rewritten_payloads_are_named() {
             &foreign.group_bytes(Group::A),
         )
         .unwrap();
+    drop(keys);
     drop(log);
 
     let first_bad = |disk: &SimulatedDisk| {
@@ -270,7 +276,7 @@ fn what_changes_under_an_open_log_is_noticed_when_read() {
     let mut log = open(disk.clone());
     log.commit(vec![draft("zero")]).unwrap();
     log.commit(vec![draft("one"), draft("two")]).unwrap();
-    let place = log.places[1];
+    let place = place(&log, 1);
     let good = read(&disk, std::path::Path::new(SEGMENT)).unwrap();
     disk.edit(std::path::Path::new(SEGMENT), |bytes| {
         bytes[usize::try_from(place.offset).unwrap() + 200] ^= 1;
@@ -330,7 +336,7 @@ fn destroyed_keys_leave_the_tree_and_the_other_group() {
         log.read_entry(2).unwrap().content,
         StoredContent::Open(_)
     ));
-    assert!(log.keys.by_id(2).is_none(), "ids are not used again");
+    assert!(log.reader.keys().by_id(2).is_none(), "ids are not used again");
 }
 
 #[test]
@@ -362,7 +368,7 @@ fn batches_that_do_not_fit_are_refused_and_the_log_goes_on() {
     log.commit(vec![full(room)]).unwrap();
     log.commit(vec![draft("next")]).unwrap();
     assert_eq!(
-        log.places.iter().map(|place| place.segment).collect::<Vec<_>>(),
+        [place(&log, 0).segment, place(&log, 1).segment],
         [1, 2]
     );
     assert!(log.entries().all(|entry| entry.is_ok()));
