@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use hitmachine_audit::{FieldId, VerifiedReceipt, verify_receipt};
 use hitmachine_core::registry::Change;
-use hitmachine_core::{Covenant, RequestId};
+use hitmachine_core::{Covenant, RequestId, RequestSigner, SignedRequest};
 use hitmachine_proto::answer::{self, Answer, Outcome};
 use hitmachine_proto::v1::covenant_service_client::CovenantServiceClient;
 use hitmachine_proto::v1::query_service_client::QueryServiceClient;
@@ -44,6 +44,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 #[derive(Clone)]
 pub struct Wire {
     channel: Channel,
+    signer: Option<Arc<RequestSigner>>,
 }
 
 /// Shows a certificate that `authority` issues as `options` say.
@@ -74,7 +75,35 @@ impl Wire {
     /// Connects with the certificate of a partner's node.
     pub async fn of(deployment: &Deployment, partner: &str, address: SocketAddr) -> Self {
         let tls = of_files(deployment, &deployment.dir().join("nodes").join(partner), "node");
-        Self::open(address, tls).await.unwrap()
+        let wire = Self::open(address, tls).await.unwrap();
+        wire.signing(deployment, partner)
+    }
+
+    /// Signs with the key of a partner's node from here on.
+    #[must_use]
+    pub fn signing(mut self, deployment: &Deployment, partner: &str) -> Self {
+        let file = deployment
+            .dir()
+            .join("nodes")
+            .join(partner)
+            .join("request-signing.key");
+        let (_, key) = SecretFile::read(file, Purpose::RequestSigning).unwrap();
+        self.signer = Some(Arc::new(RequestSigner::new(&key)));
+        self
+    }
+
+    /// A request as the node would send it; with a signature of zeros for a stranger.
+    pub fn request(&self, query: Vec<u8>, known_sizes: Vec<u64>) -> v1::AskRequest {
+        let signed = match &self.signer {
+            Some(signer) => signer.sign(query),
+            None => SignedRequest::new(query, [0; 64]),
+        };
+        v1::AskRequest {
+            query: signed.bytes().to_vec(),
+            signature: signed.signature().to_vec(),
+            known_sizes,
+            ..v1::AskRequest::default()
+        }
     }
 
     /// Connects with any certificate.
@@ -83,7 +112,10 @@ impl Wire {
     /// As the node sees it.
     pub async fn open(address: SocketAddr, tls: Arc<ClientConfig>) -> Result<Self, ConnectError> {
         let channel = connect(&address.to_string(), BROKER_NAME, tls).await?;
-        Ok(Self { channel })
+        Ok(Self {
+            channel,
+            signer: None,
+        })
     }
 
     /// Fetches the covenant.
@@ -117,12 +149,9 @@ impl Wire {
         query: Vec<u8>,
         known_sizes: Vec<u64>,
     ) -> Vec<Logged> {
-        let request = v1::AskRequest {
-            query: query.clone(),
-            known_sizes,
-        };
-        let response = self.ask(request).await.unwrap();
-        logged(deployment, &query, &response)
+        let request = self.request(query, known_sizes);
+        let response = self.ask(request.clone()).await.unwrap();
+        logged(deployment, &request, &response)
     }
 
     /// Begins a sync.
@@ -177,7 +206,8 @@ impl Logged {
 
 /// Checks each answer's receipt: signature, inclusion, that field 7 says the same as the answer and that field 9 binds
 /// it to exactly these bytes of question and answer.
-pub fn logged(deployment: &Deployment, query: &[u8], response: &v1::AskResponse) -> Vec<Logged> {
+pub fn logged(deployment: &Deployment, request: &v1::AskRequest, response: &v1::AskResponse) -> Vec<Logged> {
+    let signed = [request.signature.as_slice(), &request.query].concat();
     let verifier = logbook::verifier(deployment);
     let parts = receipt::parts(response).unwrap();
     assert_eq!(parts.len(), response.answers.len());
@@ -188,7 +218,7 @@ pub fn logged(deployment: &Deployment, query: &[u8], response: &v1::AskResponse)
             let receipt = verify_receipt(parts, &verifier, verifier.origin()).unwrap();
             let answer = answer::parse(&with.answer).unwrap();
             let fields = receipt.opening().fields();
-            let binding = [Sha256::digest(query), Sha256::digest(&with.answer)].concat();
+            let binding = [Sha256::digest(&signed), Sha256::digest(&with.answer)].concat();
             assert_eq!(fields.get(FieldId::Binding), Some(binding.as_slice()), "field 9");
             let logged = Logged { answer, receipt };
             let said = logbook::refusal(logged.receipt.opening().fields());

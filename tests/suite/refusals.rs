@@ -9,6 +9,7 @@ use std::time::Duration;
 use hitmachine_audit::{EntryKind, FieldId};
 use hitmachine_core::registry::{Change, Tally};
 use hitmachine_core::{Day, SubjectClass};
+use hitmachine_proto::answer::{self, Outcome};
 use hitmachine_proto::v1;
 use hitmachine_proto::v1::sync_request::Step;
 use hitmachine_pseudonym::{IdentifierType, Token};
@@ -453,6 +454,32 @@ async fn each_wrong_question_is_refused_proven_and_logged() {
         assert_eq!(logged[0].answer.request, None);
         expected.push(code.into());
     }
+    // Not signed by a key that the covenant names for this partner: by nobody, by another partner, over another question,
+    // or with something that is no signature. Only the last cannot be told from a broken message.
+    let question = wire::bytes(&good());
+    let other = wire.clone().signing(deployment, "leerplicht");
+    let mut wrong = vec![
+        (other.request(question.clone(), vec![]), "not_signed"),
+        (wire.request(question.clone(), vec![]), "not_signed"),
+        (wire.request(wire::bytes(&good()), vec![]), "not_signed"),
+        (wire.request(question.clone(), vec![]), "signature"),
+    ];
+    wrong[1].0.signature = vec![0; 64];
+    wrong[2].0.query = question;
+    wrong[3].0.signature.truncate(63);
+    for (request, code) in wrong {
+        let response = wire.ask(request.clone()).await.unwrap();
+        if code == "signature" {
+            assert_eq!(
+                answer::parse(&response.answers[0].answer).unwrap().outcome,
+                Outcome::Refused(code.into())
+            );
+        } else {
+            let logged = wire::logged(deployment, &request, &response);
+            assert_eq!(logged[0].refusal(), Some(code));
+        }
+        expected.push(code.into());
+    }
     // A good question with more log heads than may be named; 64 are fine, also such as never were.
     let logged = wire
         .ask_logged(deployment, wire::bytes(&good()), (0..65).collect())
@@ -561,10 +588,7 @@ async fn a_message_that_is_too_large_is_not_read() {
 
     let mut query = shared.query("signalering", "professional", &token);
     query.case_reference = "x".repeat(hitmachine_proto::MAX_MESSAGE_BYTES);
-    let request = v1::AskRequest {
-        query: wire::bytes(&query),
-        known_sizes: vec![],
-    };
+    let request = wire.request(wire::bytes(&query), vec![]);
     let status = wire.ask(request).await.unwrap_err();
     assert_eq!(status.code(), Code::OutOfRange, "{status}");
     // As large as allowed it is read, and refused for what it says.

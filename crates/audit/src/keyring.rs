@@ -210,7 +210,10 @@ impl KeyRing {
             Some(id) => *id,
             None => self.create(use_)?,
         };
-        self.keys.get(&id).map(Arc::as_ref).ok_or(KeyRingError::Sealed { id })
+        self.keys
+            .get(&id)
+            .map(Arc::as_ref)
+            .ok_or(KeyRingError::Sealed { id })
     }
 
     /// The key with this id, unless it was destroyed.

@@ -5,17 +5,18 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
-use hitmachine_audit::{CommitHandle, Draft, Receipt, SubmitError};
+use hitmachine_audit::{CommitHandle, Draft, LogReader, Receipt, SubmitError};
 use hitmachine_core::registry::{Begun, Change, Completed, Register, RegistryError, Tally};
 use hitmachine_core::{
-    Asker, Clock, Covenant, Day, PartnerId, Query, Refusal, RefusedQuery, Store, StoreError, Unreleased,
+    Asker, Clock, Covenant, Day, PartnerId, Query, Refusal, RefusedQuery, SignedRequest, Store, StoreError,
+    Unreleased,
 };
 use hitmachine_proto::{MAX_KNOWN_SIZES, answer, query, receipt, v1};
 use hitmachine_pseudonym::{KeyCheckValue, KeyEpoch, Scheme};
 use jiff::Timestamp;
-use sha2::{Digest, Sha256};
 use tokio::sync::{OwnedMutexGuard, oneshot};
 
+use crate::cosigned::{self, Newest};
 use crate::metrics::{Metrics, OutcomeLabel};
 
 /// How far the clock may fall behind a time already logged, in milliseconds, before nothing is answered.
@@ -42,6 +43,9 @@ pub(crate) enum AskError {
     /// More questions wait for the log than it can take.
     #[error("too many questions at this moment; try again")]
     Busy,
+    /// The purpose asks for a quorum of witnesses, and there is none at this moment. The question is logged.
+    #[error("too few partners witness the log at this moment, and this purpose asks for them; try again")]
+    NoQuorum,
     /// The log has stopped; without it nothing is answered.
     #[error("the audit log does not take entries; nothing is answered")]
     LogStopped,
@@ -93,6 +97,9 @@ impl SyncError {
     }
 }
 
+/// Word for the metrics, what the log must hold, what waits for it, and whether that waits for a quorum too.
+type Decided = (&'static str, Vec<Draft>, Unreleased, bool);
+
 /// The broker's state: covenant, register, log.
 pub(crate) struct Hub {
     covenant: Arc<Covenant>,
@@ -103,6 +110,8 @@ pub(crate) struct Hub {
     store: Arc<dyn Store>,
     storage_failed: AtomicBool,
     log: CommitHandle,
+    reader: LogReader,
+    cosigned: Newest,
     clock: Arc<dyn Clock>,
     latest_ms: AtomicI64,
     syncs: Mutex<HashMap<PartnerId, Arc<tokio::sync::Mutex<()>>>>,
@@ -118,6 +127,8 @@ pub(crate) struct Parts {
     pub(crate) register: Register,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) log: CommitHandle,
+    pub(crate) reader: LogReader,
+    pub(crate) cosigned: Newest,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) last_logged: Option<Timestamp>,
     pub(crate) metrics: Metrics,
@@ -134,6 +145,8 @@ impl Hub {
             store: parts.store,
             storage_failed: AtomicBool::new(false),
             log: parts.log,
+            reader: parts.reader,
+            cosigned: parts.cosigned,
             clock: parts.clock,
             latest_ms: AtomicI64::new(parts.last_logged.map_or(i64::MIN, Timestamp::as_millisecond)),
             syncs: Mutex::new(HashMap::new()),
@@ -189,16 +202,18 @@ impl Hub {
     ) -> Result<v1::AskResponse, AskError> {
         let begun = Instant::now();
         let (now, clock_is_sound) = self.now();
-        let digest: [u8; 32] = Sha256::digest(&request.query).into();
+        let signature = <[u8; 64]>::try_from(request.signature.as_slice());
+        let signed = SignedRequest::new(request.query, signature.unwrap_or([0; 64]));
+        let digest = signed.digest();
+        let malformed = |field| Err(query::MalformedQuery { request: None, field });
         let parsed = if request.known_sizes.len() > MAX_KNOWN_SIZES {
-            Err(query::MalformedQuery {
-                request: None,
-                field: "known_sizes",
-            })
+            malformed("known_sizes")
+        } else if signature.is_err() {
+            malformed("signature")
         } else {
-            query::parse(&request.query, digest)
+            query::parse(signed)
         };
-        let (outcome, drafts, unreleased) = match parsed {
+        let (outcome, drafts, unreleased, strict) = match parsed {
             Ok(query) => self.decide(asker, query, now, clock_is_sound),
             Err(query::MalformedQuery { request, field }) => {
                 let refused = RefusedQuery::malformed(&self.covenant, asker, field, request, digest);
@@ -208,6 +223,12 @@ impl Hub {
         let persons = drafts.len() as u64;
         let known = request.known_sizes.into_iter().take(MAX_KNOWN_SIZES).collect();
         let receipts = self.commit(drafts, known).await?;
+        let size = receipts.first().map_or(0, |receipt| receipt.head().size);
+        if strict && !cosigned::covers(&self.cosigned, size).await {
+            return Err(AskError::NoQuorum);
+        }
+        let held = (request.cosigned_size, request.cosigned_time);
+        let beside = cosigned::beside(&self.cosigned, &self.reader, size, held);
         let released = unreleased.release(receipts).map_err(|error| {
             tracing::error!(%error, "the log's receipts do not fit the answers");
             AskError::LogStopped
@@ -217,16 +238,10 @@ impl Hub {
             .get_or_create(&OutcomeLabel { outcome })
             .inc_by(persons);
         self.metrics.answer_seconds.observe(begun.elapsed().as_secs_f64());
-        Ok(receipt::response(released))
+        Ok(receipt::response(released, beside))
     }
 
-    fn decide(
-        &self,
-        asker: &Asker,
-        query: Query,
-        now: Timestamp,
-        clock_is_sound: bool,
-    ) -> (&'static str, Vec<Draft>, Unreleased) {
+    fn decide(&self, asker: &Asker, query: Query, now: Timestamp, clock_is_sound: bool) -> Decided {
         if !clock_is_sound {
             let refused = RefusedQuery::other(&self.covenant, asker, Refusal::ClockBehind, query);
             return Self::refuse(asker, refused, now);
@@ -236,22 +251,19 @@ impl Hub {
             .authorise(asker, query, self.epoch.number, Day::of(now))
         {
             Ok(permit) => {
+                let strict = permit.is_strict();
                 let finding = permit.look_up(&self.register(), now);
                 let (drafts, unreleased) = finding.seal(now, answer::encode);
-                ("answered", drafts, unreleased)
+                ("answered", drafts, unreleased, strict)
             }
             Err(refused) => Self::refuse(asker, *refused, now),
         }
     }
 
-    fn refuse(
-        asker: &Asker,
-        refused: RefusedQuery,
-        now: Timestamp,
-    ) -> (&'static str, Vec<Draft>, Unreleased) {
+    fn refuse(asker: &Asker, refused: RefusedQuery, now: Timestamp) -> Decided {
         tracing::warn!(oin = %asker.oin, code = refused.refusal().code(), "question refused");
         let (drafts, unreleased) = refused.seal(now, answer::encode);
-        ("refused", drafts, unreleased)
+        ("refused", drafts, unreleased, false)
     }
 
     async fn commit(&self, drafts: Vec<Draft>, known_sizes: Vec<u64>) -> Result<Vec<Receipt>, AskError> {

@@ -5,6 +5,7 @@
 //! the clock (`hub`).
 
 pub mod config;
+mod cosigned;
 mod hub;
 mod metrics;
 mod peer;

@@ -282,6 +282,7 @@ fn load(config: &BrokerConfig, clock: Arc<dyn Clock>) -> Result<(Parts, Committe
         tracing::error!(%error, "the audit log cannot be written; this process ends");
         std::process::exit(i32::from(exit::INTEGRITY));
     };
+    let reader = log.reader();
     let committer = Committer::spawn(log, CommitterOptions::default(), Box::new(die))?;
 
     let mut registry = Registry::default();
@@ -294,6 +295,8 @@ fn load(config: &BrokerConfig, clock: Arc<dyn Clock>) -> Result<(Parts, Committe
         register,
         store: Arc::new(store),
         log: committer.handle(),
+        reader,
+        cosigned: tokio::sync::watch::channel(None).1,
         clock,
         last_logged,
         metrics,

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Subcommand, ValueEnum};
 use hitmachine_audit::{LogSigner, Origin};
+use hitmachine_core::RequestSigner;
 use hitmachine_pseudonym::{DeploymentId, HmacSha256Pseudonymiser, KeyEpoch, NodeKey};
 use hitmachine_service::secret::{Purpose, SecretFile};
 use hitmachine_service::{console, exit};
@@ -23,7 +24,8 @@ pub(crate) enum Command {
         #[arg(long, default_value_t = 1)]
         epoch: u32,
     },
-    /// Show what is public about a key file: the key check value of a node key, the verifier of a log's signing key.
+    /// Show what is public about a key file: the key check value of a node key, the verifier of a log's signing key or
+    /// of a witness, the public half of a key that signs requests.
     Show {
         /// The file.
         file: PathBuf,
@@ -36,6 +38,9 @@ pub(crate) enum Command {
         /// Name of the log; needed for a signing key.
         #[arg(long)]
         origin: Option<String>,
+        /// Name of the witness, such as partner-b.example/witness; needed for a witness key.
+        #[arg(long)]
+        name: Option<String>,
     },
     /// Print a new deployment id for a covenant: 16 random bytes, public.
     DeploymentId,
@@ -54,6 +59,10 @@ pub(crate) enum KeyPurpose {
     AuditWrapping,
     /// Encrypts a node's local state.
     NodeState,
+    /// Signs a node's requests; its public half stands in the covenant.
+    RequestSigning,
+    /// Cosigns the audit log's checkpoints, at a node; its verifier stands in the witness policy.
+    Witness,
 }
 
 impl From<KeyPurpose> for Purpose {
@@ -64,6 +73,8 @@ impl From<KeyPurpose> for Purpose {
             KeyPurpose::AuditSigning => Self::AuditSigning,
             KeyPurpose::AuditWrapping => Self::AuditWrapping,
             KeyPurpose::NodeState => Self::NodeState,
+            KeyPurpose::RequestSigning => Self::RequestSigning,
+            KeyPurpose::Witness => Self::Witness,
         }
     }
 }
@@ -89,10 +100,11 @@ pub(crate) fn run(command: &Command) -> Result<(), Failure> {
             purpose,
             deployment,
             origin,
+            name,
         } => {
             let read = SecretFile::read(file, (*purpose).into());
             let (number, key) = read.map_err(|error| Failure::from_error(&error, exit::USAGE))?;
-            match (purpose, deployment, origin) {
+            match (purpose, deployment, origin.as_ref().or(name.as_ref())) {
                 (KeyPurpose::NodeKey, Some(deployment), _) => {
                     let epoch = KeyEpoch::new(number)
                         .ok_or_else(|| Failure::new("the key file has no epoch", exit::USAGE))?;
@@ -106,6 +118,10 @@ pub(crate) fn run(command: &Command) -> Result<(), Failure> {
                     let origin = Origin::new(origin.clone())
                         .map_err(|error| Failure::from_error(&error, exit::USAGE))?;
                     console::print_line(LogSigner::new(origin, &key).verifier());
+                }
+                (KeyPurpose::RequestSigning, ..) => console::print_line(RequestSigner::new(&key).key()),
+                (KeyPurpose::Witness, _, None) => {
+                    return Err(Failure::new("a witness's verifier needs --name", exit::USAGE));
                 }
                 (KeyPurpose::NodeKey, None, _) => {
                     return Err(Failure::new(

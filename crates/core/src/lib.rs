@@ -25,10 +25,11 @@ pub mod query;
 pub mod record;
 pub mod refusal;
 pub mod registry;
+pub mod signed;
 pub mod store;
 
 pub use clock::{Clock, Day, SystemClock};
-pub use covenant::{Covenant, CovenantError, CovenantVersion, Partner, Purpose};
+pub use covenant::{Covenant, CovenantError, CovenantVersion, Officer, Partner, Purpose};
 pub use ids::{
     CaseReference, Oin, PartnerId, PurposeCode, RequestId, RoleCode, SubjectClass, TextError, TraceContext,
     UserId,
@@ -37,4 +38,5 @@ pub use permit::{AnswerContent, Finding, Permit, RefusedQuery, ReleaseError, Rel
 pub use query::{Asker, PartnerStatus, Query, Subject, User};
 pub use refusal::Refusal;
 pub use registry::{Batch, Change, Register, Registration, RegistryError, Tally};
+pub use signed::{RequestKey, RequestSigner, SignedRequest};
 pub use store::{PartnerState, Store, StoreError, StoredBatch};

@@ -78,6 +78,9 @@ impl Covenant {
         today: Day,
     ) -> Result<(usize, usize), Refusal> {
         let partner = self.identify(asker)?;
+        if !partner.signed(&query.signed) {
+            return Err(Refusal::NotSigned);
+        }
         if !self.in_force(today) {
             return Err(Refusal::CovenantNotInForce);
         }
@@ -108,6 +111,11 @@ impl Covenant {
 }
 
 impl Permit {
+    /// Whether the answer waits for a quorum of witnesses.
+    pub fn is_strict(&self) -> bool {
+        self.purpose().strict
+    }
+
     fn purpose(&self) -> &Purpose {
         &self.covenant.purposes()[self.purpose]
     }
@@ -277,7 +285,7 @@ impl Finding {
                 result: RecordResult::Answered(partners),
                 trace: query.trace,
                 place,
-                request_digest: query.digest,
+                request_digest: query.signed.digest(),
                 answer_digest: Sha256::digest(&answer).into(),
             };
             drafts.push(Draft::payload(record.fields(), retention));
@@ -350,7 +358,7 @@ impl RefusedQuery {
         encode: impl Fn(&AnswerContent<'_>) -> Vec<u8>,
     ) -> (Vec<Draft>, Unreleased) {
         let (query, request, digest) = match &self.asked {
-            Asked::Parsed(query) => (Some(query), Some(query.request), query.digest),
+            Asked::Parsed(query) => (Some(query), Some(query.request), query.signed.digest()),
             Asked::Malformed { request, digest } => (None, *request, *digest),
         };
         let months = self

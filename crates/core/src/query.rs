@@ -4,6 +4,7 @@ use hitmachine_pseudonym::{IdentifierType, KeyEpoch, Token};
 
 use crate::covenant::CovenantVersion;
 use crate::ids::{CaseReference, Oin, PurposeCode, RequestId, RoleCode, SubjectClass, TraceContext, UserId};
+use crate::signed::SignedRequest;
 
 /// One question about one person or household, parsed (bevraging).
 #[derive(Clone, Debug)]
@@ -24,8 +25,8 @@ pub struct Query {
     pub subjects: Vec<Subject>,
     /// Ids that tie the records of one query together.
     pub trace: TraceContext,
-    /// SHA-256 of the query's bytes exactly as received.
-    pub digest: [u8; 32],
+    /// The query's bytes exactly as received, and the asking node's signature over them.
+    pub signed: SignedRequest,
 }
 
 /// Who asks: a person in a role, and whoever is responsible if that is somebody else.

@@ -34,6 +34,15 @@ pub enum Refusal {
     /// The hub's clock is behind times it has already logged; nothing can be said about expiry.
     #[error("the hub's clock cannot be trusted at this moment")]
     ClockBehind,
+    /// No signature by one of the partner's keys.
+    #[error("the question is not signed with a key that the covenant pins for this organisation")]
+    NotSigned,
+    /// The log is not this organisation's, or not this role's, to review.
+    #[error("the covenant does not let this organisation and role review the log")]
+    NotAnOfficer,
+    /// The term of what is to be erased has not ended.
+    #[error("the term of what is to be erased has not ended")]
+    TermNotEnded,
     /// A field of the question is missing or wrong.
     #[error("the question is not well-formed: {0}")]
     Malformed(&'static str),
@@ -53,6 +62,9 @@ impl Refusal {
             Self::TooManySubjects => "too_many_subjects",
             Self::WrongEpoch => "wrong_epoch",
             Self::ClockBehind => "clock_behind",
+            Self::NotSigned => "not_signed",
+            Self::NotAnOfficer => "not_an_officer",
+            Self::TermNotEnded => "term_not_ended",
             Self::Malformed(field) => field,
         }
     }
@@ -70,6 +82,9 @@ impl Refusal {
             "too_many_subjects" => "Te veel personen in één vraag voor dit doel.",
             "wrong_epoch" => "De sleutel van deze vraag hoort bij een andere periode.",
             "clock_behind" => "De klok van het knooppunt loopt niet goed. Probeer het later opnieuw.",
+            "not_signed" => "De vraag is niet ondertekend met een sleutel die in het convenant staat.",
+            "not_an_officer" => "Met deze rol mag u het logboek niet inzien.",
+            "term_not_ended" => "De bewaartermijn is nog niet voorbij. Er is niets gewist.",
             "case_reference_missing" => "Er is geen zaaknummer ingevuld.",
             "case_reference_too_long" => "Het zaaknummer is te lang.",
             _ => "De vraag is niet goed ingevuld.",
@@ -89,6 +104,9 @@ impl Refusal {
             "too_many_subjects" => "Too many persons in one question for this purpose.",
             "wrong_epoch" => "The key of this question belongs to another period.",
             "clock_behind" => "The hub's clock cannot be trusted. Try again later.",
+            "not_signed" => "The question is not signed with a key that the covenant names.",
+            "not_an_officer" => "This role may not review the log.",
+            "term_not_ended" => "The retention term has not ended. Nothing was erased.",
             "case_reference_missing" => "There is no case reference.",
             "case_reference_too_long" => "The case reference is too long.",
             _ => "The question is not well-formed.",

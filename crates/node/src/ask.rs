@@ -8,8 +8,8 @@ use hitmachine_audit::{
 };
 use hitmachine_core::record::{Kind, Mismatch, Record, Result as RecordResult};
 use hitmachine_core::{
-    CaseReference, Clock, Covenant, PurposeCode, Query, RequestId, Subject, SubjectClass, TextError,
-    TraceContext, User, UserId,
+    CaseReference, Clock, Covenant, PurposeCode, Query, RequestId, RequestSigner, SignedRequest, Subject,
+    SubjectClass, TextError, TraceContext, User, UserId,
 };
 use hitmachine_identifier::contains_bsn;
 use hitmachine_proto::answer::{Answer, Outcome};
@@ -85,6 +85,9 @@ pub enum AskError {
     /// No persons, or more than the covenant allows.
     #[error("a question is about 1 to {0} persons")]
     PersonCount(usize),
+    /// The configuration names no key to sign requests with.
+    #[error("this node has no signing_key, so it cannot ask")]
+    NoSigningKey,
     /// The hub cannot be reached or refuses. Nothing is known about the persons.
     #[error(transparent)]
     Link(#[from] LinkError),
@@ -123,6 +126,7 @@ pub enum Evidence {
 /// What asking works with.
 pub struct Inquirer {
     pub(crate) pseudonymiser: Arc<dyn Pseudonymiser>,
+    pub(crate) signer: Option<RequestSigner>,
     pub(crate) link: Arc<Link>,
     pub(crate) state: Arc<State>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -166,12 +170,13 @@ impl Inquirer {
 
     async fn ask_once(&self, question: &Question) -> Result<VerifiedAnswer, AskError> {
         let covenant = self.link.covenant().await?;
-        let (mut query, bytes) = self.query(question, &covenant).await?;
-        query.digest = Sha256::digest(&bytes).into();
+        let query = self.query(question, &covenant).await?;
         let named = self.heads.named();
         let request = v1::AskRequest {
-            query: bytes,
+            query: query.signed.bytes().to_vec(),
+            signature: query.signed.signature().to_vec(),
             known_sizes: named.sizes(),
+            ..v1::AskRequest::default()
         };
         let response = self.link.ask(request).await?;
         match self.verify(&query, &covenant, &response, &named) {
@@ -188,7 +193,8 @@ impl Inquirer {
         }
     }
 
-    async fn query(&self, question: &Question, covenant: &Covenant) -> Result<(Query, Vec<u8>), AskError> {
+    async fn query(&self, question: &Question, covenant: &Covenant) -> Result<Query, AskError> {
+        let signer = self.signer.as_ref().ok_or(AskError::NoSigningKey)?;
         let identifiers: Vec<_> = question
             .persons
             .iter()
@@ -207,7 +213,7 @@ impl Inquirer {
         let mut trace = TraceContext::default();
         getrandom::fill(&mut trace.trace).map_err(|_| StateError::Random)?;
         getrandom::fill(&mut trace.parent).map_err(|_| StateError::Random)?;
-        let query = Query {
+        let mut query = Query {
             request: RequestId::generate(),
             purpose: question.purpose.clone(),
             case: question.case.clone(),
@@ -216,10 +222,10 @@ impl Inquirer {
             epoch: self.pseudonymiser.epoch(),
             subjects,
             trace,
-            digest: [0; 32],
+            signed: SignedRequest::default(),
         };
-        let bytes = query::encode(&query);
-        Ok((query, bytes))
+        query.signed = signer.sign(query::encode(&query));
+        Ok(query)
     }
 
     /// The asking node's duty, before anything is shown: the log's signature, the proof that it only grew, the
@@ -314,7 +320,7 @@ impl Inquirer {
             result,
             trace: query.trace,
             place,
-            request_digest: query.digest,
+            request_digest: query.signed.digest(),
             answer_digest: Sha256::digest(answer_bytes).into(),
         };
         Ok(record.check(verified.opening().fields())?)

@@ -27,6 +27,8 @@ pub struct NodeConfig {
     pub state_dir: PathBuf,
     /// Key file that encrypts it.
     pub state_key: PathBuf,
+    /// Key file that signs requests; its public half stands in the covenant. A node without one cannot ask.
+    pub signing_key: Option<PathBuf>,
     /// The hub.
     pub broker: BrokerSection,
     /// Certificate, key and the authority that the hub's certificate must come from.
@@ -141,6 +143,9 @@ impl NodeConfig {
             &mut config.epoch.key,
         ] {
             *each = resolve(path, &*each);
+        }
+        if let Some(key) = &mut config.signing_key {
+            *key = resolve(path, &*key);
         }
         for source in &mut config.source {
             source.path = resolve(path, &source.path);

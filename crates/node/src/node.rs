@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hitmachine_audit::{LogVerifier, NoteError};
-use hitmachine_core::{Clock, PartnerId, SystemClock};
+use hitmachine_core::{Clock, PartnerId, RequestSigner, SystemClock};
 use hitmachine_identifier::AdmissionError;
 use hitmachine_pseudonym::{
     DeploymentId, HmacSha256Pseudonymiser, KeyEpoch, NodeKey, Pseudonymiser, Scheme, SelfTestError, self_test,
@@ -166,9 +166,13 @@ impl Node {
             clock: Arc::clone(&clock),
             register: tokio::sync::Mutex::new(register),
         };
+        let signing = config.signing_key.as_ref();
+        let signing = signing.map(|path| SecretFile::read(path, Purpose::RequestSigning));
+        let signer = signing.transpose()?.map(|(_, key)| RequestSigner::new(&key));
         let evidence_dir = config.state_dir.join("evidence");
         let inquirer = Inquirer {
             pseudonymiser,
+            signer,
             link: Arc::clone(&link),
             state,
             clock,

@@ -1,7 +1,7 @@
 //! `Query`: built by the asking node, parsed by the broker.
 
 use hitmachine_core::{
-    CovenantVersion, Query, RequestId, Subject, SubjectClass, TextError, TraceContext, User,
+    CovenantVersion, Query, RequestId, SignedRequest, Subject, SubjectClass, TextError, TraceContext, User,
 };
 use hitmachine_pseudonym::{IdentifierType, KeyEpoch, Token};
 use prost::Message;
@@ -23,12 +23,12 @@ pub struct MalformedQuery {
     pub field: &'static str,
 }
 
-/// Parses the bytes of a `Query`; `digest` is their SHA-256.
+/// Parses the bytes of a `Query`, signed as they came.
 ///
 /// # Errors
 /// [`MalformedQuery`] names the first field that is missing or wrong.
-pub fn parse(bytes: &[u8], digest: [u8; 32]) -> Result<Query, MalformedQuery> {
-    let wire = v1::Query::decode(bytes).map_err(|_| MalformedQuery {
+pub fn parse(signed: SignedRequest) -> Result<Query, MalformedQuery> {
+    let wire = v1::Query::decode(signed.bytes()).map_err(|_| MalformedQuery {
         request: None,
         field: "query_encoding",
     })?;
@@ -36,13 +36,13 @@ pub fn parse(bytes: &[u8], digest: [u8; 32]) -> Result<Query, MalformedQuery> {
         request: None,
         field: "request_id",
     })?;
-    fields(wire, request, digest).map_err(|WireError(field)| MalformedQuery {
+    fields(wire, request, signed).map_err(|WireError(field)| MalformedQuery {
         request: Some(request),
         field,
     })
 }
 
-fn fields(wire: v1::Query, request: RequestId, digest: [u8; 32]) -> Result<Query, WireError> {
+fn fields(wire: v1::Query, request: RequestId, signed: SignedRequest) -> Result<Query, WireError> {
     let user = wire.user.ok_or(WireError("user_missing"))?;
     let responsible = Some(user.responsible).filter(|id| !id.is_empty());
     let subjects = wire
@@ -80,7 +80,7 @@ fn fields(wire: v1::Query, request: RequestId, digest: [u8; 32]) -> Result<Query
             trace: array(&wire.trace_id, "trace_id")?,
             parent: array(&wire.parent_span_id, "parent_span_id")?,
         },
-        digest,
+        signed,
     })
 }
 
@@ -194,9 +194,10 @@ mod tests {
     #[test]
     fn what_is_encoded_parses_to_the_same() {
         let bytes = good().encode_to_vec();
-        let query = parse(&bytes, [9; 32]).unwrap();
+        let signed = SignedRequest::new(bytes.clone(), [9; 64]);
+        let query = parse(signed.clone()).unwrap();
         assert_eq!(encode(&query), bytes);
-        assert_eq!(query.digest, [9; 32]);
+        assert_eq!(query.signed, signed);
     }
 
     #[test]
@@ -232,8 +233,10 @@ mod tests {
         for (field, damage) in cases {
             let mut wire = good();
             damage(&mut wire);
-            assert_eq!(parse(&wire.encode_to_vec(), [0; 32]).unwrap_err().field, field);
+            let signed = SignedRequest::new(wire.encode_to_vec(), [0; 64]);
+            assert_eq!(parse(signed).unwrap_err().field, field);
         }
-        assert_eq!(parse(&[0xff; 9], [0; 32]).unwrap_err().field, "query_encoding");
+        let noise = SignedRequest::new(vec![0xff; 9], [0; 64]);
+        assert_eq!(parse(noise).unwrap_err().field, "query_encoding");
     }
 }

@@ -7,7 +7,8 @@ use crate::query::array;
 use crate::{WireError, v1};
 
 /// The response to a question. There is no other way to make one than from answers whose entries are durable.
-pub fn response(released: Vec<Released>) -> v1::AskResponse {
+/// `cosigned` is what witnesses say about the log.
+pub fn response(released: Vec<Released>, cosigned: Option<v1::Cosigned>) -> v1::AskResponse {
     let checkpoint = released
         .first()
         .map(|one| one.receipt.checkpoint().to_vec())
@@ -39,6 +40,7 @@ pub fn response(released: Vec<Released>) -> v1::AskResponse {
         answers,
         checkpoint,
         consistency,
+        cosigned,
     }
 }
 
@@ -68,11 +70,16 @@ pub fn parts(response: &v1::AskResponse) -> Result<Vec<ReceiptParts>, WireError>
         .collect()
 }
 
-fn flat(hashes: &[Hash]) -> Vec<u8> {
+/// Hashes behind each other, as proofs travel.
+pub fn flat(hashes: &[Hash]) -> Vec<u8> {
     hashes.iter().flat_map(|hash| hash.0).collect()
 }
 
-fn hashes(bytes: &[u8]) -> Result<Vec<Hash>, WireError> {
+/// Reads [`flat`].
+///
+/// # Errors
+/// [`WireError`] if the hashes are not whole or more than a proof has.
+pub fn hashes(bytes: &[u8]) -> Result<Vec<Hash>, WireError> {
     if !bytes.len().is_multiple_of(32) || bytes.len() > 65 * 32 {
         return Err(WireError("proof_length"));
     }

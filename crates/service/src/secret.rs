@@ -39,16 +39,22 @@ pub enum Purpose {
     AuditWrapping,
     /// Encrypts the local state of a node.
     NodeState,
+    /// Signs a node's requests.
+    RequestSigning,
+    /// Cosigns checkpoints as a witness, at a node.
+    Witness,
 }
 
 impl Purpose {
     /// Every purpose, in the order of this page.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 7] = [
         Self::NodeKey,
         Self::Pepper,
         Self::AuditSigning,
         Self::AuditWrapping,
         Self::NodeState,
+        Self::RequestSigning,
+        Self::Witness,
     ];
 
     /// The label in the file.
@@ -59,6 +65,8 @@ impl Purpose {
             Self::AuditSigning => "audit-signing",
             Self::AuditWrapping => "audit-wrapping",
             Self::NodeState => "node-state",
+            Self::RequestSigning => "request-signing",
+            Self::Witness => "witness",
         }
     }
 }

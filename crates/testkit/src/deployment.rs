@@ -19,6 +19,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 
 use hitmachine_audit::{LogSigner, Origin};
+use hitmachine_core::RequestSigner;
 use hitmachine_pseudonym::{DeploymentId, HmacSha256Pseudonymiser, KeyEpoch, NodeKey, Pepper};
 use hitmachine_service::secret::{Purpose, SecretError, SecretFile};
 use jiff::civil::Date;
@@ -270,7 +271,8 @@ impl Deployment {
         let authority = TestAuthority::new("Hitmachine demo authority")?;
         authority.save(&self.dir.join("authority"))?;
         let deployment = DeploymentId::generate().map_err(|_| DeploymentError::Random)?;
-        self.write("covenant.toml", &covenant(deployment))?;
+        let request_keys = MEMBERS.iter().map(|_| random()).collect::<Result<Vec<_>, _>>()?;
+        self.write("covenant.toml", &covenant(deployment, &request_keys))?;
 
         let broker = self.dir.join("broker");
         folder(&broker)?;
@@ -318,7 +320,7 @@ impl Deployment {
 
         let origin = Origin::new(LOG_ORIGIN).map_err(|_| DeploymentError::Random)?;
         let verifier = LogSigner::new(origin, &signing).verifier().to_string();
-        for (member, n) in MEMBERS.iter().zip(10u64..) {
+        for ((member, n), request_key) in MEMBERS.iter().zip(10u64..).zip(&request_keys) {
             let dir = self.dir.join("nodes").join(member.id);
             folder(&dir)?;
             let options = IssueOptions::partner(member.name, &test_oin(n), now, CERTIFICATE_DAYS);
@@ -330,6 +332,8 @@ impl Deployment {
                 node_key.expose_secret(),
             )?;
             SecretFile::write_new(&dir.join("node-state.key"), Purpose::NodeState, 0, &random()?)?;
+            let file = dir.join("request-signing.key");
+            SecretFile::write_new(&file, Purpose::RequestSigning, 0, request_key)?;
             let text = node_config(member, deployment, population, files, &verifier);
             self.write(&format!("nodes/{}/node.toml", member.id), &text)?;
         }
@@ -343,7 +347,7 @@ fn random() -> Result<[u8; 32], DeploymentError> {
     Ok(bytes)
 }
 
-fn covenant(deployment: DeploymentId) -> String {
+fn covenant(deployment: DeploymentId, request_keys: &[[u8; 32]]) -> String {
     let mut text = format!(
         r#"# The demo's covenant. Made-up organisations and numbers.
 format = 1
@@ -358,7 +362,7 @@ id = "{deployment}"
 kind = "demo"
 "#
     );
-    for (member, n) in MEMBERS.iter().zip(10u64..) {
+    for ((member, n), key) in MEMBERS.iter().zip(10u64..).zip(request_keys) {
         // Writing to a String cannot fail.
         let _ = write!(
             text,
@@ -373,6 +377,7 @@ answers = "index"
 registers = {:?}
 registration_days = 365
 stale_after_hours = 72
+signing_keys = ["{}"]
 "#,
             member.id,
             member.name,
@@ -380,6 +385,7 @@ stale_after_hours = 72
             member.domain,
             member.contact,
             member.registers,
+            RequestSigner::new(key).key(),
         );
     }
     text.push_str(
@@ -405,6 +411,11 @@ roles = ["professional"]
 consults = ["leerplicht", "schuldhulpverlening", "regieteams"]
 log_retention_months = 60
 max_subjects = 8
+
+[[officer]]
+partner = "veiligheidshuis"
+roles = ["privacyfunctionaris"]
+log_retention_months = 60
 "#,
     );
     text
@@ -453,6 +464,7 @@ fn node_config(
 partner = "{id}"
 state_dir = "state"
 state_key = "node-state.key"
+signing_key = "request-signing.key"
 
 [broker]
 address = "127.0.0.1:7443"

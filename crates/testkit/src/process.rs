@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::deployment::Deployment;
@@ -31,12 +32,27 @@ pub fn program(name: &str) -> io::Result<PathBuf> {
     })
 }
 
-/// A free port on loopback. Another process could take it before it is used; tests then fail loudly.
+/// A free port on loopback, below those that the system gives to outgoing connections: a broker that starts again finds
+/// it free still. Another process could take it; tests then fail loudly.
 ///
 /// # Errors
 /// When there is none.
 pub fn free_address() -> io::Result<SocketAddr> {
-    TcpListener::bind(("127.0.0.1", 0))?.local_addr()
+    const PORTS: std::ops::Range<u16> = 10_000..32_000;
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    // Programs and threads that run side by side begin at different places.
+    let begin = std::process::id().wrapping_mul(97);
+    for _ in PORTS {
+        let place =
+            begin.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % u32::from(PORTS.end - PORTS.start);
+        let port = PORTS.start + u16::try_from(place).unwrap_or_default();
+        match TcpListener::bind(("127.0.0.1", port)) {
+            Ok(listener) => return listener.local_addr(),
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Err(io::ErrorKind::AddrInUse.into())
 }
 
 /// A broker as its own process. It is killed when dropped.

@@ -206,14 +206,10 @@ async fn a_full_disk_for_the_log_ends_the_broker_and_nothing_is_answered_without
         let before = released.len();
         let failed = loop {
             assert!(released.len() < 20_000, "the disk is not full");
-            let query = question();
-            let request = hitmachine_proto::v1::AskRequest {
-                query: query.clone(),
-                known_sizes: vec![],
-            };
-            match wire.ask(request).await {
+            let request = wire.request(question(), vec![]);
+            match wire.ask(request.clone()).await {
                 Ok(response) => {
-                    for logged in wire::logged(&world.deployment, &query, &response) {
+                    for logged in wire::logged(&world.deployment, &request, &response) {
                         assert_eq!(logged.refusal(), Some("too_many_subjects"));
                         let leaf = logged.receipt.opening().commitment().leaf_hash();
                         assert_eq!(released.insert(logged.receipt.leaf_index(), leaf), None);

@@ -247,7 +247,10 @@ impl LogReader {
         }
         let after = book.places.partition_point(|place| place.first_index <= index);
         let place = *book.places.get(after.checked_sub(1)?)?;
-        let end = book.places.get(after).map_or(book.durable.size, |next| next.first_index);
+        let end = book
+            .places
+            .get(after)
+            .map_or(book.durable.size, |next| next.first_index);
         let path = book.segments.get(&place.segment).cloned();
         Some(FramePlace {
             range: place.first_index..end,
@@ -297,10 +300,9 @@ impl LogReader {
                 StoredContent::Control(parse_control(json).ok_or(ReadError::Payload(index))?),
                 None,
             ),
-            Record::Payload { commitment, a, b } => (
-                self.unseal(index, commitment, a, b)?,
-                Some([a.key_id, b.key_id]),
-            ),
+            Record::Payload { commitment, a, b } => {
+                (self.unseal(index, commitment, a, b)?, Some([a.key_id, b.key_id]))
+            }
         };
         Ok(StoredEntry {
             index,

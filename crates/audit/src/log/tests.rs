@@ -367,10 +367,7 @@ fn batches_that_do_not_fit_are_refused_and_the_log_goes_on() {
     ));
     log.commit(vec![full(room)]).unwrap();
     log.commit(vec![draft("next")]).unwrap();
-    assert_eq!(
-        [place(&log, 0).segment, place(&log, 1).segment],
-        [1, 2]
-    );
+    assert_eq!([place(&log, 0).segment, place(&log, 1).segment], [1, 2]);
     assert!(log.entries().all(|entry| entry.is_ok()));
 }
 

@@ -8,7 +8,7 @@ use hitmachine_audit::{
     StoredContent, WrappingKey,
 };
 use hitmachine_core::registry::TallyMask;
-use hitmachine_core::{PartnerStatus, RequestId, SubjectClass};
+use hitmachine_core::{PartnerStatus, RequestId, RequestSigner, SubjectClass};
 use hitmachine_proto::answer::Outcome;
 use hitmachine_pseudonym::{IdentifierType, Pepper, TagKeys, Token};
 use hitmachine_store::SledStore;
@@ -37,6 +37,7 @@ domain = "zorg"
 contact = "-"
 answers = "index"
 registers = []
+signing_keys = ["fd1724385aa0c75b64fb78cd602fa1d991fdebf76b13c58ed702eac835e9f618"]
 
 [[partner]]
 id = "weet"
@@ -113,7 +114,9 @@ fn start(dir: &Path, now: Timestamp, last_logged: Option<Timestamp>) -> World {
     .unwrap();
     let hands = Arc::new(Hands(Mutex::new(now)));
     let stopped = |_: &hitmachine_audit::CommitError| panic!("the log stopped");
-    let committer = Committer::spawn(log(dir), CommitterOptions::default(), Box::new(stopped)).unwrap();
+    let log = log(dir);
+    let reader = log.reader();
+    let committer = Committer::spawn(log, CommitterOptions::default(), Box::new(stopped)).unwrap();
     let hub = Hub::new(Parts {
         covenant,
         covenant_bytes: COVENANT.into(),
@@ -126,6 +129,8 @@ fn start(dir: &Path, now: Timestamp, last_logged: Option<Timestamp>) -> World {
         register,
         store: Arc::new(store),
         log: committer.handle(),
+        reader,
+        cosigned: tokio::sync::watch::channel(None).1,
         clock: Arc::clone(&hands) as Arc<dyn Clock>,
         last_logged,
         metrics: Metrics::new(&mut prometheus_client::registry::Registry::default()),
@@ -172,9 +177,11 @@ impl World {
             trace_id: vec![0; 16],
             parent_span_id: vec![0; 8],
         };
+        let signed = RequestSigner::new(&[9; 32]).sign(query.encode_to_vec());
         let request = v1::AskRequest {
-            query: query.encode_to_vec(),
-            known_sizes: vec![],
+            query: signed.bytes().to_vec(),
+            signature: signed.signature().to_vec(),
+            ..v1::AskRequest::default()
         };
         let response = self
             .hub
@@ -263,6 +270,8 @@ async fn a_clock_that_goes_back_stops_the_answers_and_is_logged() {
     let world = start(dir.path(), noon - 1.hour(), Some(noon));
     assert_eq!(world.ask().await, Err("clock_behind".into()));
     world.committer.shutdown();
+    // The hub reads the log, and so holds its keys.
+    drop(world.hub);
 
     let kinds: Vec<_> = log(dir.path())
         .entries()

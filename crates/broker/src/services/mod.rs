@@ -43,6 +43,7 @@ pub(crate) async fn routes(hub: Arc<Hub>) -> Routes {
 fn ask_status(error: &AskError) -> Status {
     match error {
         AskError::Busy => Status::resource_exhausted(format!("busy: {error}")),
+        AskError::NoQuorum => Status::unavailable(format!("no_quorum: {error}")),
         AskError::LogStopped => Status::unavailable(format!("log_stopped: {error}")),
     }
 }

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use toml::Spanned;
 
-use super::{Answers, Covenant, CovenantVersion, Deployment, Partner, Purpose};
+use super::{Answers, Covenant, CovenantVersion, Deployment, Officer, Partner, Purpose};
 use crate::ids::{Oin, PartnerId, SubjectClass};
 
 /// The longest term that a covenant may give a registration, in days (two years).
@@ -48,6 +48,8 @@ struct File {
     partner: Vec<FilePartner>,
     #[serde(default)]
     purpose: Vec<FilePurpose>,
+    #[serde(default)]
+    officer: Vec<FileOfficer>,
 }
 
 #[derive(Deserialize)]
@@ -73,6 +75,8 @@ struct FilePartner {
     stale_after_hours: Spanned<u32>,
     #[serde(default)]
     key_pins: Vec<Spanned<String>>,
+    #[serde(default)]
+    signing_keys: Vec<Spanned<String>>,
 }
 
 fn default_registration_days() -> Spanned<u32> {
@@ -95,6 +99,18 @@ struct FilePurpose {
     consults: Vec<Spanned<String>>,
     log_retention_months: Spanned<u16>,
     max_subjects: Spanned<usize>,
+    #[serde(default)]
+    strict: bool,
+    #[serde(default)]
+    confidential: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileOfficer {
+    partner: Spanned<String>,
+    roles: Vec<Spanned<String>>,
+    log_retention_months: Spanned<u16>,
 }
 
 /// Turns places in the file into line numbers and problems into errors.
@@ -245,6 +261,19 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Covenant, CovenantError> {
         }
         purposes.push(purpose);
     }
+    let mut officers: Vec<Officer> = Vec::with_capacity(file.officer.len());
+    for entry in file.officer {
+        let span = entry.partner.span();
+        let officer = officer(&reader, entry, &partners)?;
+        if officers.iter().any(|other| other.partner == officer.partner) {
+            return reader.fail(
+                &span,
+                "officer.partner",
+                format!("{} is named twice", officer.partner),
+            );
+        }
+        officers.push(officer);
+    }
 
     Ok(Covenant {
         version: CovenantVersion(Sha256::digest(bytes).into()),
@@ -256,6 +285,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Covenant, CovenantError> {
         deployment,
         partners,
         purposes,
+        officers,
     })
 }
 
@@ -334,6 +364,49 @@ fn partner(
             24 * 366,
         )?,
         key_pins,
+        signing_keys: entry
+            .signing_keys
+            .iter()
+            .map(|key| reader.parsed(key, "partner.signing_keys"))
+            .collect::<Result<_, _>>()?,
+    })
+}
+
+/// A partner that the covenant names elsewhere, and that must be able to sign what it asks.
+fn signing_partner(
+    reader: &Reader<'_>,
+    name: &Spanned<String>,
+    id: &PartnerId,
+    partners: &[Partner],
+    field: &str,
+) -> Result<(), CovenantError> {
+    let Some(partner) = partners.iter().find(|partner| partner.id == *id) else {
+        let problem = format!("{id} is not a [[partner]] of this covenant");
+        return reader.fail(&name.span(), field, problem);
+    };
+    if partner.signing_keys.is_empty() {
+        let problem = format!("{id} has no signing_keys, so it cannot sign what it asks");
+        return reader.fail(&name.span(), field, problem);
+    }
+    Ok(())
+}
+
+fn officer(reader: &Reader<'_>, entry: FileOfficer, partners: &[Partner]) -> Result<Officer, CovenantError> {
+    let partner = reader.parsed(&entry.partner, "officer.partner")?;
+    signing_partner(reader, &entry.partner, &partner, partners, "officer.partner")?;
+    Ok(Officer {
+        partner,
+        roles: entry
+            .roles
+            .iter()
+            .map(|role| reader.parsed(role, "officer.roles"))
+            .collect::<Result<_, _>>()?,
+        log_retention_months: reader.between(
+            &entry.log_retention_months,
+            "officer.log_retention_months",
+            1,
+            240,
+        )?,
     })
 }
 
@@ -358,6 +431,9 @@ fn purpose(reader: &Reader<'_>, entry: FilePurpose, partners: &[Partner]) -> Res
         Ok(ids)
     };
     let askers = named(&entry.askers, "purpose.askers")?;
+    for (id, name) in askers.iter().zip(&entry.askers) {
+        signing_partner(reader, name, id, partners, "purpose.askers")?;
+    }
     let consults = named(&entry.consults, "purpose.consults")?;
     for (id, name) in consults.iter().zip(&entry.consults) {
         if partners
@@ -396,6 +472,8 @@ fn purpose(reader: &Reader<'_>, entry: FilePurpose, partners: &[Partner]) -> Res
             240,
         )?,
         max_subjects: reader.between(&entry.max_subjects, "purpose.max_subjects", 1, MOST_SUBJECTS)?,
+        strict: entry.strict,
+        confidential: entry.confidential,
     })
 }
 

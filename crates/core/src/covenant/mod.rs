@@ -13,6 +13,7 @@ use jiff::civil::Date;
 
 use crate::clock::Day;
 use crate::ids::{Oin, PartnerId, PurposeCode, RoleCode, SubjectClass};
+use crate::signed::{RequestKey, SignedRequest};
 
 pub use file::CovenantError;
 
@@ -44,6 +45,7 @@ pub struct Covenant {
     deployment: Deployment,
     partners: Vec<Partner>,
     purposes: Vec<Purpose>,
+    officers: Vec<Officer>,
 }
 
 /// Which installation a covenant is for; part of every pseudonym, so that numbers of a test can never match
@@ -89,6 +91,8 @@ pub struct Partner {
     /// SHA-256 of the public keys (SPKI) its certificate may have; empty allows every certificate of the
     /// trusted authority with its OIN.
     pub key_pins: Vec<[u8; 32]>,
+    /// Keys with which its node signs requests; without one it cannot ask.
+    pub signing_keys: Vec<RequestKey>,
 }
 
 impl Partner {
@@ -100,6 +104,11 @@ impl Partner {
     /// Whether a certificate with this public key may speak for it.
     pub fn accepts_key(&self, public_key_sha256: &[u8; 32]) -> bool {
         self.key_pins.is_empty() || self.key_pins.contains(public_key_sha256)
+    }
+
+    /// Whether one of its keys signed the request.
+    pub fn signed(&self, request: &SignedRequest) -> bool {
+        self.signing_keys.iter().any(|key| key.verifies(request))
     }
 
     /// The last day on which a registration made on `today` may still answer.
@@ -129,6 +138,22 @@ pub struct Purpose {
     pub log_retention_months: u16,
     /// The most persons in one query (household cap), 1 to 64.
     pub max_subjects: usize,
+    /// Whether an answer waits until a quorum of witnesses has cosigned its log entry.
+    pub strict: bool,
+    /// Whether lookups under it are left out of the report for a person (AVG art. 23; LDV: confidentiality is a
+    /// matter of the processing activity).
+    pub confidential: bool,
+}
+
+/// Who may review the audit log (privacyfunctionaris, FG).
+#[derive(Clone, Debug)]
+pub struct Officer {
+    /// The partner whose node they use.
+    pub partner: PartnerId,
+    /// Their roles.
+    pub roles: Vec<RoleCode>,
+    /// How long the log entries about their own actions are kept, in months.
+    pub log_retention_months: u16,
 }
 
 impl Covenant {
@@ -178,6 +203,11 @@ impl Covenant {
     /// All purposes, in the order of the file.
     pub fn purposes(&self) -> &[Purpose] {
         &self.purposes
+    }
+
+    /// Who may review the log.
+    pub fn officers(&self) -> &[Officer] {
+        &self.officers
     }
 
     /// The partner with this short name.

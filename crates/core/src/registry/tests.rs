@@ -114,6 +114,7 @@ fn partner(registers: Vec<SubjectClass>) -> Partner {
         registration_days: 365,
         stale_after_hours: 72,
         key_pins: vec![],
+        signing_keys: vec![],
     }
 }
 

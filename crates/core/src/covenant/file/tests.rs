@@ -19,6 +19,7 @@ domain = "veiligheidshuis"
 contact = "meldpunt@zvh.example"
 answers = "index"
 registers = []
+signing_keys = ["fd1724385aa0c75b64fb78cd602fa1d991fdebf76b13c58ed702eac835e9f618"]
 
 [[partner]]
 id = "leerplicht"
