@@ -36,6 +36,7 @@ pub fn deployment(dir: &Path, seed: u64) -> Deployment {
             seed,
             persons: 400,
             today: today(),
+            witnessed: false,
         },
     )
     .unwrap()

@@ -41,6 +41,7 @@ async fn main() {
         seed: 1,
         persons: 6_000,
         today: today(),
+        witnessed: false,
     };
     let deployment = Deployment::create(&dir.path().join("d"), recipe).unwrap();
     let large = deployment.registers().join(Register::OmReclassering.file_name());

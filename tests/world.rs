@@ -35,6 +35,7 @@ impl World {
             seed,
             persons,
             today: crate::today(),
+            witnessed: false,
         };
         let deployment = Deployment::create(&dir.path().join("d"), recipe).unwrap();
         let recipe = deployment.recipe();

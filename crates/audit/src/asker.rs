@@ -2,7 +2,10 @@
 //!
 //! For each request: [`SeenHeads::name`] the heads to send along; with the answer [`verify_receipt`], compare
 //! the opened fields with the own request, [`SeenHeads::accept`] the head, store [`SeenHeads::encode`]
-//! durably, show. After any error nothing is shown, and both notes are kept as evidence.
+//! durably, [`CosignedHead::check`] what the witnesses say, show. After any error nothing is shown, and both
+//! notes are kept as [`Evidence`](crate::Evidence).
+
+mod fresh;
 
 use std::collections::BTreeMap;
 
@@ -15,6 +18,8 @@ use crate::{
     note::{LogVerifier, NoteError, Origin},
     receipt::ReceiptParts,
 };
+
+pub use fresh::{CosignedAge, CosignedHead, FreshError, MAX_AGE_S, MAX_AHEAD_S, WARN_AGE_S};
 
 /// Most heads that are named in one request. Each costs a proof in the answer (about 0.7 kB and 3 µs on each side), and
 /// each answer covers all that its request named, so a few are enough to keep the list short.
@@ -91,6 +96,13 @@ impl AskerError {
             Self::TooManyHeads => "too_many_heads",
             Self::Encoding => "heads_encoding",
         }
+    }
+}
+
+impl AskerError {
+    /// Whether the error is about the proof from this size.
+    pub fn is_from(&self, size: u64) -> bool {
+        matches!(self, Self::Consistency { from } if *from == size)
     }
 }
 

@@ -61,19 +61,26 @@ impl Checkpoint {
         else {
             return Err(NoteError::Checkpoint);
         };
-        let root = STANDARD
-            .decode(root)
-            .ok()
-            .and_then(|bytes| Hash::from_slice(&bytes));
-        let (Ok(origin), Some(size), Some(root)) = (origin.parse(), decimal(size), root) else {
+        let (Ok(origin), Some(size), Some(root)) = (origin.parse(), decimal(size), base64_hash(root)) else {
             return Err(NoteError::Checkpoint);
         };
         Ok(Self { origin, size, root })
     }
 }
 
+/// Canonical base64 of 32 bytes.
+pub(crate) fn base64_hash(text: &str) -> Option<Hash> {
+    Hash::from_slice(&STANDARD.decode(text).ok()?)
+}
+
+/// One line of base64 per hash.
+pub(crate) fn hash_lines(hashes: &[Hash]) -> String {
+    let lines = hashes.iter().map(|hash| STANDARD.encode(hash.0) + "\n");
+    lines.collect()
+}
+
 /// Digits only, no leading zero.
-fn decimal(text: &str) -> Option<u64> {
+pub(crate) fn decimal(text: &str) -> Option<u64> {
     let canonical = text == "0" || !text.starts_with('0');
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     (canonical && digits).then(|| text.parse().ok()).flatten()

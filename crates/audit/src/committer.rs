@@ -4,6 +4,8 @@
 //! What is accepted is answered exactly once, in order, and successes only after the flush. There is no
 //! lingering: a lone entry is committed at once. After a failed commit nothing more is accepted; nothing is
 //! ever tried again, because a second flush may report success for data that the first one lost.
+//!
+//! An erasure takes its turn in the queue like a batch.
 
 use std::{
     collections::VecDeque,
@@ -19,9 +21,12 @@ use std::{
 
 use crate::{
     draft::Draft,
-    log::{Batch, CommitError, Log, SignedHead},
+    log::{Batch, CommitError, Log, LogReader, SignedHead},
     receipt::Receipt,
 };
+
+mod erasing;
+use erasing::ErasureJob;
 
 /// Most sizes that may be named with one submission.
 pub const MAX_KNOWN_SIZES: usize = 64;
@@ -112,8 +117,19 @@ fn answer(done: Done, result: Result<Committed, SubmitError>) {
     let _ = catch_unwind(AssertUnwindSafe(|| done(result)));
 }
 
+enum Waiting {
+    Submission(Submission),
+    Erasure(ErasureJob),
+}
+
+/// What the thread does next.
+enum Work {
+    Batch(Vec<Submission>),
+    Erasure(ErasureJob),
+}
+
 struct Queue {
-    waiting: VecDeque<Submission>,
+    waiting: VecDeque<Waiting>,
     /// Entries in `waiting`.
     entries: usize,
     open: bool,
@@ -164,6 +180,7 @@ struct Shared {
     /// Something waits, or the queue was closed.
     wake: Condvar,
     head: Mutex<SignedHead>,
+    reader: LogReader,
     counters: Counters,
 }
 
@@ -182,9 +199,9 @@ impl Shared {
         self.wake.notify_all();
     }
 
-    /// The next batch: everything that waits, up to the limits, whole submissions in order. Waits if nothing
-    /// does; `None` when the queue is closed and empty.
-    fn next(&self) -> Option<Vec<Submission>> {
+    /// The next batch: everything that waits, up to the limits, whole submissions in order; or an erasure, when
+    /// its turn comes. Waits if nothing does; `None` when the queue is closed and empty.
+    fn next(&self) -> Option<Work> {
         let mut queue = self.queue();
         while queue.waiting.is_empty() {
             if !queue.open {
@@ -193,7 +210,7 @@ impl Shared {
             queue = self.wake.wait(queue).unwrap_or_else(PoisonError::into_inner);
         }
         let (mut batch, mut entries, mut bytes) = (Vec::new(), 0, 0);
-        while let Some(first) = queue.waiting.front() {
+        while let Some(Waiting::Submission(first)) = queue.waiting.front() {
             entries += first.entries.len();
             bytes += first.bytes;
             let fits = entries <= self.options.max_batch && bytes <= self.options.max_bytes;
@@ -201,13 +218,18 @@ impl Shared {
             if !batch.is_empty() && !fits {
                 break;
             }
-            let Some(submission) = queue.waiting.pop_front() else {
+            let Some(Waiting::Submission(submission)) = queue.waiting.pop_front() else {
                 break;
             };
             queue.entries -= submission.entries.len();
             batch.push(submission);
         }
-        Some(batch)
+        if batch.is_empty()
+            && let Some(Waiting::Erasure(job)) = queue.waiting.pop_front()
+        {
+            return Some(Work::Erasure(job));
+        }
+        Some(Work::Batch(batch))
     }
 }
 
@@ -227,8 +249,8 @@ impl Committer {
     /// Starts the thread; first it settles what recovery owes. The heads that others saw must have been
     /// [confirmed](Log::confirm): from here on the log signs.
     ///
-    /// `on_fatal` is called once, in the thread, if a commit fails, before any waiting submission is
-    /// answered. A process that answers for its log ends there.
+    /// `on_fatal` is called once, in the thread, if a commit or an erasure fails, before any waiting submission
+    /// is answered. A process that answers for its log ends there.
     ///
     /// # Errors
     /// If the first head cannot be signed or the thread not be started.
@@ -250,6 +272,7 @@ impl Committer {
             }),
             wake: Condvar::new(),
             head: Mutex::new(log.sign_head()?),
+            reader: log.reader(),
             counters: Counters::default(),
         });
         let handle = CommitHandle {
@@ -336,15 +359,20 @@ impl CommitHandle {
             return Err(SubmitError::Full);
         }
         queue.entries += entries.len();
-        queue.waiting.push_back(Submission {
+        queue.waiting.push_back(Waiting::Submission(Submission {
             entries,
             bytes,
             known_sizes,
             done: Box::new(done),
-        });
+        }));
         drop(queue);
         self.shared.wake.notify_one();
         Ok(())
+    }
+
+    /// Reads the log while it is written to.
+    pub fn reader(&self) -> LogReader {
+        self.shared.reader.clone()
     }
 
     /// The newest signed head; its checkpoint covers only what is durable.
@@ -370,46 +398,83 @@ impl CommitHandle {
 }
 
 fn run(mut log: Log, shared: &Shared, on_fatal: Box<dyn FnOnce(&CommitError) + Send>) -> Option<Log> {
-    let mut taken = Vec::new();
-    let Err(error) = serve(&mut log, shared, &mut taken) else {
+    let mut in_hand = InHand::default();
+    let Err(error) = serve(&mut log, shared, &mut in_hand) else {
         return Some(log);
     };
     shared.close();
     let _ = catch_unwind(AssertUnwindSafe(|| on_fatal(&error)));
-    for (_, _, done) in taken {
+    for (_, _, done) in in_hand.submissions {
         answer(done, Err(SubmitError::Failed));
     }
+    if let Some(job) = in_hand.erasure {
+        job.answer(Err(match error {
+            CommitError::Erasure(error) => *error,
+            error => error.into(),
+        }));
+    }
     // Nobody can add to a closed queue.
-    while let Some(batch) = shared.next() {
-        for submission in batch {
-            submission.answer(Err(SubmitError::Stopped));
+    while let Some(work) = shared.next() {
+        match work {
+            Work::Batch(batch) => {
+                for submission in batch {
+                    submission.answer(Err(SubmitError::Stopped));
+                }
+            }
+            Work::Erasure(job) => job.answer(Err(CommitError::Stopped.into())),
         }
     }
     None
 }
 
+/// What is to be answered when the work in hand is done.
+#[derive(Default)]
+struct InHand {
+    submissions: Vec<Taken>,
+    erasure: Option<ErasureJob>,
+}
+
 /// Count, known sizes and callback of a submission whose drafts are being committed.
 type Taken = (usize, Vec<u64>, Done);
 
-/// Commits until the queue is closed and empty. `taken` holds the callbacks of the batch in hand.
-fn serve(log: &mut Log, shared: &Shared, taken: &mut Vec<Taken>) -> Result<(), CommitError> {
+/// Commits and erases until the queue is closed and empty.
+fn serve(log: &mut Log, shared: &Shared, in_hand: &mut InHand) -> Result<(), CommitError> {
     if let Some(batch) = guarded(|| log.settle())? {
         publish(shared, &batch);
     }
-    while let Some(batch) = shared.next() {
-        let mut entries = Vec::new();
-        for mut submission in batch {
-            taken.push((submission.entries.len(), submission.known_sizes, submission.done));
-            entries.append(&mut submission.entries);
+    while let Some(work) = shared.next() {
+        match work {
+            Work::Batch(batch) => commit(log, shared, batch, &mut in_hand.submissions)?,
+            Work::Erasure(job) => {
+                let result = erasing::erase(log, shared, in_hand.erasure.insert(job))?;
+                if let Some(job) = in_hand.erasure.take() {
+                    job.answer(result);
+                }
+            }
         }
-        let batch = guarded(|| log.commit(entries))?;
-        publish(shared, &batch);
-        let (signed, mut index, mut logged) = (batch.signed, batch.first_index, batch.logged.into_iter());
-        for (count, known_sizes, done) in taken.drain(..) {
-            let receipts = log.receipts_for(&signed, index, logged.by_ref().take(count), &known_sizes);
-            index += count as u64;
-            answer(done, Ok(Committed { receipts }));
-        }
+    }
+    Ok(())
+}
+
+/// One batch. `taken` holds its callbacks.
+fn commit(
+    log: &mut Log,
+    shared: &Shared,
+    batch: Vec<Submission>,
+    taken: &mut Vec<Taken>,
+) -> Result<(), CommitError> {
+    let mut entries = Vec::new();
+    for mut submission in batch {
+        taken.push((submission.entries.len(), submission.known_sizes, submission.done));
+        entries.append(&mut submission.entries);
+    }
+    let batch = guarded(|| log.commit(entries))?;
+    publish(shared, &batch);
+    let (signed, mut index, mut logged) = (batch.signed, batch.first_index, batch.logged.into_iter());
+    for (count, known_sizes, done) in taken.drain(..) {
+        let receipts = log.receipts_for(&signed, index, logged.by_ref().take(count), &known_sizes);
+        index += count as u64;
+        answer(done, Ok(Committed { receipts }));
     }
     Ok(())
 }

@@ -11,6 +11,9 @@ use crate::{
     verify_consistency, verify_receipt,
 };
 
+#[path = "committer/erasing_tests.rs"]
+mod erasing;
+
 /// A flush or an answer that does not come within this time never comes.
 const PATIENCE: Duration = Duration::from_secs(20);
 

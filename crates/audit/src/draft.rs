@@ -13,6 +13,12 @@ use crate::{
 /// tlog-tiles).
 const MAX_CONTROL: usize = 65_534;
 
+/// Types of the control entries that only the log itself writes.
+const RESERVED: [&str; 3] = [RECOVERED, ERASE_INTENT, ERASE_DONE];
+pub(crate) const RECOVERED: &str = "recovered";
+pub(crate) const ERASE_INTENT: &str = "erase-intent";
+pub(crate) const ERASE_DONE: &str = "erase-done";
+
 /// Why a control entry was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -23,6 +29,9 @@ pub enum DraftError {
     /// More than 65,534 bytes of JSON.
     #[error("control entry is too long")]
     TooLong,
+    /// Only the log itself writes entries of this type: they decide what may be missing.
+    #[error("control entries of this type are written by the log itself")]
+    Reserved,
 }
 
 impl DraftError {
@@ -31,6 +40,7 @@ impl DraftError {
         match self {
             Self::NoType => "control_type",
             Self::TooLong => "control_too_long",
+            Self::Reserved => "control_reserved",
         }
     }
 }
@@ -65,8 +75,18 @@ impl Draft {
     /// personal data.
     ///
     /// # Errors
-    /// [`DraftError::NoType`] unless `entry` is an object with a text under `type`; [`DraftError::TooLong`].
+    /// [`DraftError::NoType`] unless `entry` is an object with a text under `type`; [`DraftError::TooLong`];
+    /// [`DraftError::Reserved`] for `recovered`, `erase-intent` and `erase-done`.
     pub fn control(entry: &Value) -> Result<Self, DraftError> {
+        let kind = entry.get("type").and_then(Value::as_str);
+        if kind.is_some_and(|kind| RESERVED.contains(&kind)) {
+            return Err(DraftError::Reserved);
+        }
+        Self::own_control(entry)
+    }
+
+    /// As [`control`](Self::control), of any type.
+    pub(crate) fn own_control(entry: &Value) -> Result<Self, DraftError> {
         let kind = entry.as_object().and_then(|entry| entry.get("type"));
         if !kind.is_some_and(Value::is_string) {
             return Err(DraftError::NoType);
@@ -112,6 +132,15 @@ mod tests {
             json!({"type": 1}),
         ] {
             assert_eq!(Draft::control(&bad).unwrap_err(), DraftError::NoType, "{bad}");
+        }
+        for kind in RESERVED {
+            let entry = json!({"type": kind});
+            assert_eq!(
+                Draft::control(&entry).unwrap_err(),
+                DraftError::Reserved,
+                "{kind}"
+            );
+            assert!(Draft::own_control(&entry).is_ok());
         }
         let long = |bytes: usize| json!({"type": "x".repeat(bytes - r#"{"type":""}"#.len())});
         assert_eq!(

@@ -109,11 +109,13 @@ pub enum FieldId {
     Trace,
     /// SHA-256 of the request as signed by the asking node ‖ SHA-256 of the response message.
     Binding,
+    /// The request as signed by the asking node: signature and bytes. Group B. Only in the first entry of a request.
+    Request,
 }
 
 impl FieldId {
     /// All, ascending.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Event,
         Self::Requester,
         Self::User,
@@ -123,12 +125,13 @@ impl FieldId {
         Self::Result,
         Self::Trace,
         Self::Binding,
+        Self::Request,
     ];
 
     /// The half of the entry this field is in.
     pub const fn group(self) -> Group {
         match self {
-            Self::User | Self::Case => Group::B,
+            Self::User | Self::Case | Self::Request => Group::B,
             _ => Group::A,
         }
     }
@@ -462,15 +465,50 @@ pub(crate) fn group_len(fields: &Fields, group: Group) -> usize {
     32 + fields.encoded_len(group) + digests
 }
 
-/// Group A as unsealed: the fields of that group and the digests of the other.
-pub(crate) struct Processing {
+/// Group A alone: its salt and fields, and the digests of group B. Proves when and which organisation, and shows
+/// neither user nor case. `Debug` shows no values.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Processing {
     salt: Salt,
     fields: Fields,
     hidden: Vec<(FieldId, Hash)>,
 }
 
+impl fmt::Debug for Processing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Processing").field(&self.fields).finish()
+    }
+}
+
 impl Processing {
-    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
+    /// Without group B, of a whole opening.
+    pub fn of(opening: &Opening) -> Option<Self> {
+        Self::decode(&opening.group_bytes(Group::A))
+    }
+
+    /// The bytes that [`decode`](Self::decode) reads: `salt_A 32 ‖ fields ‖ u8 count ‖ (u8 id ‖ d 32)*`.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = self.salt.0.to_vec();
+        encode_fields(
+            self.fields.0.iter().map(|(id, value)| (*id, value.as_slice())),
+            &mut out,
+        );
+        out.push(small(self.hidden.len()));
+        for (id, digest) in &self.hidden {
+            out.push(id.code());
+            out.extend(digest.0);
+        }
+        out
+    }
+
+    /// The fields of group A.
+    pub const fn fields(&self) -> &Fields {
+        &self.fields
+    }
+
+    /// Reads group A; `None` for bytes of any other form. Whether it fits a leaf, its
+    /// [`commitment`](Self::commitment) says.
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
         let mut input = Reader::new(bytes);
         let salt = Salt(input.array()?);
         let fields = Fields::decode(&mut input)?;
@@ -487,7 +525,7 @@ impl Processing {
     }
 
     /// From this group alone.
-    pub(crate) fn commitment(&self) -> Commitment {
+    pub fn commitment(&self) -> Commitment {
         let own = self
             .fields
             .iter()
@@ -495,6 +533,7 @@ impl Processing {
         Commitment::from_digests(own.chain(self.hidden.iter().copied()).collect())
     }
 
+    #[cfg(test)]
     pub(crate) fn into_fields(self) -> Fields {
         self.fields
     }

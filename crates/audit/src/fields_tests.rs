@@ -18,7 +18,9 @@ fn salt(value: &Value) -> Salt {
 
 fn opening() -> Opening {
     let vectors = vectors();
-    let fields = FieldId::ALL.into_iter().fold(Fields::new(), |fields, id| {
+    // Of the published vectors; field 10 came later.
+    let nine = FieldId::ALL.into_iter().take(9);
+    let fields = nine.fold(Fields::new(), |fields, id| {
         fields
             .with(id, bytes(&vectors["fields"][id.code().to_string()]))
             .unwrap()
@@ -100,7 +102,7 @@ fn encodings_are_pinned() {
         .filter(|id| id.group() == Group::B)
         .map(FieldId::code)
         .collect();
-    assert_eq!(in_b, [3, 5]);
+    assert_eq!(in_b, [3, 5, 10]);
 }
 
 #[test]
@@ -187,9 +189,9 @@ proptest! {
     fn openings_come_back(
         salts in any::<[[u8; 32]; 2]>(),
         values in proptest::collection::btree_map(
-            0..9_usize,
+            0..FieldId::ALL.len(),
             proptest::collection::vec(any::<u8>(), 0..40),
-            0..9,
+            0..FieldId::ALL.len(),
         ),
     ) {
         let fields = values.into_iter().fold(Fields::new(), |fields, (id, value)| {

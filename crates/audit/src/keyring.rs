@@ -11,6 +11,10 @@
 //!
 //! A key is on disk before anything is sealed with it. An id is never given out twice, also after its key was
 //! destroyed. Removing a key file makes its payloads unreadable for ever; the tree does not need them.
+//!
+//! Destroying a key is unlinking its file and making that durable, nothing more: where a disk copies on write,
+//! overwriting a file first proves nothing about the old bytes. What may be left of them is sealed under the
+//! wrapping key, which must not be kept where the disk is.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -133,15 +137,42 @@ impl fmt::Debug for PeriodKey {
     }
 }
 
-/// All period keys of one log. Holds the lock of its folder.
+/// What a period key is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct KeyUse {
+    /// The id by which records name it.
+    pub id: u32,
+    /// Half of the entries.
+    pub group: Group,
+    /// How long they are kept.
+    pub class: RetentionClass,
+    /// The month in which they were committed.
+    pub period: Period,
+}
+
+impl KeyUse {
+    /// True from the first day of month p + m + 1 on, for class m of month p.
+    pub fn is_expired(&self, now: Period) -> bool {
+        self.period.expires(self.class).is_some_and(|month| now >= month)
+    }
+}
+
+struct Kept {
+    key: Arc<PeriodKey>,
+    use_: Use,
+}
+
+type Use = (Group, RetentionClass, Period);
+
+/// All period keys of one log. Holds the lock of its folder, unless the log took it over.
 pub struct KeyRing {
     disk: Arc<dyn Disk>,
     dir: PathBuf,
     wrapping: WrappingKey,
-    keys: BTreeMap<u32, Arc<PeriodKey>>,
-    current: HashMap<(Group, RetentionClass, Period), u32>,
+    keys: BTreeMap<u32, Kept>,
+    current: HashMap<Use, u32>,
     next: u32,
-    _lock: DiskLock,
+    lock: Option<DiskLock>,
 }
 
 impl fmt::Debug for KeyRing {
@@ -164,7 +195,7 @@ impl KeyRing {
             _ => error.into(),
         })?;
         disk::remove_temporary(&*disk, dir)?;
-        let (mut keys, mut current, mut next) = (BTreeMap::new(), BTreeMap::new(), 1);
+        let (mut keys, mut next) = (BTreeMap::new(), 1);
         for entry in disk.list(dir)? {
             if entry.name == NEXT_ID {
                 let bytes = disk::read(&*disk, &dir.join(NEXT_ID))?;
@@ -174,14 +205,14 @@ impl KeyRing {
             let Some(id) = id_of(&entry.name) else { continue };
             let bytes = disk::read(&*disk, &dir.join(&entry.name))?;
             let (key, use_) = unwrap(&wrapping, id, &bytes).ok_or(KeyRingError::Sealed { id })?;
-            keys.insert(id, Arc::new(key));
-            current.insert(id, use_);
+            let key = Arc::new(key);
+            keys.insert(id, Kept { key, use_ });
             next = next.max(id.saturating_add(1));
         }
         // The name of the newest may not be durable yet, if making it durable failed.
         disk.sync_dir(dir)?;
         // Were there two keys for one use, the newest is the one to go on with.
-        let current = current.into_iter().map(|(id, use_)| (use_, id)).collect();
+        let current = keys.iter().map(|(id, kept)| (kept.use_, *id)).collect();
         Ok(Self {
             disk,
             dir: dir.to_path_buf(),
@@ -189,7 +220,7 @@ impl KeyRing {
             keys,
             current,
             next,
-            _lock: lock,
+            lock: Some(lock),
         })
     }
 
@@ -210,15 +241,67 @@ impl KeyRing {
             Some(id) => *id,
             None => self.create(use_)?,
         };
-        self.keys
-            .get(&id)
-            .map(Arc::as_ref)
-            .ok_or(KeyRingError::Sealed { id })
+        let kept = self.keys.get(&id);
+        kept.map(|kept| &*kept.key).ok_or(KeyRingError::Sealed { id })
     }
 
     /// The key with this id, unless it was destroyed.
     pub fn by_id(&self, id: u32) -> Option<Arc<PeriodKey>> {
-        self.keys.get(&id).cloned()
+        self.keys.get(&id).map(|kept| Arc::clone(&kept.key))
+    }
+
+    /// All keys, by id.
+    pub fn uses(&self) -> Vec<KeyUse> {
+        self.keys.keys().filter_map(|id| self.use_of(*id)).collect()
+    }
+
+    /// What the key with this id is for, unless it was destroyed.
+    pub fn use_of(&self, id: u32) -> Option<KeyUse> {
+        let (group, class, period) = self.keys.get(&id)?.use_;
+        Some(KeyUse {
+            id,
+            group,
+            class,
+            period,
+        })
+    }
+
+    /// The keys of which no entry need be kept any more in the month `now`, by id.
+    pub fn expired(&self, now: Period) -> Vec<KeyUse> {
+        let mut uses = self.uses();
+        uses.retain(|use_| use_.is_expired(now));
+        uses
+    }
+
+    /// Destroys keys, in this order, each durably before the next: after a crash the first of them are gone
+    /// and the others there. A key that is gone already is no error, so a destruction can be repeated.
+    ///
+    /// Whoever took a key with [`by_id`](Self::by_id) before can use it until that is dropped.
+    ///
+    /// # Errors
+    /// [`KeyRingError::Io`]; the ring must then not be used further: open it again.
+    pub fn destroy(&mut self, ids: &[u32]) -> Result<(), KeyRingError> {
+        self.retire(ids);
+        for id in ids {
+            match self.disk.unlink(&self.dir.join(file_name(*id))) {
+                Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
+                // Also if it was gone: that may not be durable.
+                _ => self.disk.sync_dir(&self.dir)?,
+            }
+            self.keys.remove(id);
+        }
+        Ok(())
+    }
+
+    /// Seals nothing more with these keys; what was sealed can still be read.
+    pub(crate) fn retire(&mut self, ids: &[u32]) {
+        self.current.retain(|_, id| !ids.contains(id));
+    }
+
+    /// The lock of the folder, for whoever alone will change the ring: others may still read keys when it is
+    /// given back.
+    pub(crate) const fn take_lock(&mut self) -> Option<DiskLock> {
+        self.lock.take()
     }
 
     /// Says that ids up to `used` stand in the log, so that none of them is given out again even if the
@@ -227,7 +310,7 @@ impl KeyRing {
         self.next = self.next.max(used.saturating_add(1));
     }
 
-    fn create(&mut self, use_: (Group, RetentionClass, Period)) -> Result<u32, KeyRingError> {
+    fn create(&mut self, use_: Use) -> Result<u32, KeyRingError> {
         let id = self.next;
         let next = id.checked_add(1).ok_or(KeyRingError::Exhausted)?;
         let mut bytes = [0; 32];
@@ -239,22 +322,27 @@ impl KeyRing {
         let file = wrap(&self.wrapping, &key, use_, &nonce).ok_or(KeyRingError::Sealed { id })?;
         disk::put(&*self.disk, &self.dir, NEXT_ID, format!("{next}\n").as_bytes())?;
         self.next = next;
-        disk::put(&*self.disk, &self.dir, &format!("key-{id}.sealed"), &file)?;
-        self.keys.insert(id, Arc::new(key));
+        disk::put(&*self.disk, &self.dir, &file_name(id), &file)?;
+        let key = Arc::new(key);
+        self.keys.insert(id, Kept { key, use_ });
         self.current.insert(use_, id);
         Ok(id)
     }
 }
 
+fn file_name(id: u32) -> String {
+    format!("key-{id}.sealed")
+}
+
 fn id_of(name: &str) -> Option<u32> {
     let id = name.strip_prefix("key-")?.strip_suffix(".sealed")?.parse().ok()?;
-    (format!("key-{id}.sealed") == name).then_some(id)
+    (file_name(id) == name).then_some(id)
 }
 
 fn wrap(
     wrapping: &WrappingKey,
     key: &PeriodKey,
-    (group, class, period): (Group, RetentionClass, Period),
+    (group, class, period): Use,
     nonce: &[u8; 24],
 ) -> Option<Vec<u8>> {
     let mut file = MAGIC.to_vec();
@@ -269,9 +357,7 @@ fn wrap(
     Some(file)
 }
 
-type Unwrapped = (PeriodKey, (Group, RetentionClass, Period));
-
-fn unwrap(wrapping: &WrappingKey, id: u32, file: &[u8]) -> Option<Unwrapped> {
+fn unwrap(wrapping: &WrappingKey, id: u32, file: &[u8]) -> Option<(PeriodKey, Use)> {
     let (header, _) = file.split_at_checked(HEADER)?;
     let mut input = Reader::new(file);
     if input.array()? != *MAGIC || input.u32()? != id {

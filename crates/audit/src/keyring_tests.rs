@@ -186,3 +186,126 @@ fn a_key_is_durable_before_it_is_handed_out() {
     assert_eq!(kinds, [put, put].concat(), "first the id, then the key");
     assert!(!format!("{ring:?} {:?}", ring.by_id(1)).contains('5'));
 }
+
+fn ids(uses: &[KeyUse]) -> Vec<u32> {
+    uses.iter().map(|use_| use_.id).collect()
+}
+
+#[test]
+fn uses_and_which_of_them_are_expired() {
+    let disk = SimulatedDisk::new();
+    let mut ring = open(&disk).unwrap();
+    for (group, class, at) in [
+        (Group::A, 0, 1),
+        (Group::B, 0, 1),
+        (Group::A, 1, 1),
+        (Group::A, 0, 2),
+        (Group::A, u16::MAX, 1),
+    ] {
+        ring.key(group, RetentionClass(class), month(at)).unwrap();
+    }
+    drop(ring);
+    let ring = open(&disk).unwrap();
+    let uses = ring.uses();
+    assert_eq!(ids(&uses), [1, 2, 3, 4, 5]);
+    assert_eq!(
+        uses[3],
+        KeyUse {
+            id: 4,
+            group: Group::A,
+            class: RetentionClass(0),
+            period: month(2)
+        }
+    );
+    // Nothing of the month itself, whatever its class.
+    assert!(ring.expired(month(1)).is_empty());
+    assert_eq!(ids(&ring.expired(month(2))), [1, 2]);
+    assert_eq!(ids(&ring.expired(month(3))), [1, 2, 3, 4]);
+    assert_eq!(
+        ids(&ring.expired(Period::new(9999, 12).unwrap())),
+        [1, 2, 3, 4, 5]
+    );
+    assert!(ring.expired(Period::new(2025, 12).unwrap()).is_empty());
+}
+
+/// Whatever is cut short: the first keys are gone for good, the others are there, and doing it again ends it.
+#[test]
+fn destroying_leaves_a_prefix_and_can_be_repeated() {
+    let start = SimulatedDisk::new();
+    let mut ring = open(&start).unwrap();
+    for at in 1..=4 {
+        ring.key(Group::A, CLASS, month(at)).unwrap();
+    }
+    drop(ring);
+    let order = [3, 1, 2];
+    let mut random = Random::new(5);
+    let mut seen = std::collections::BTreeSet::new();
+    for number in 0..7 {
+        for fault in [Fault::Lost, Fault::Kept] {
+            for seed in 0..6 {
+                let disk = start.fork();
+                let failing = FailingDisk::new(disk.clone());
+                let wrapping = WrappingKey::from_bytes([5; 32]);
+                let mut ring = KeyRing::open(Path::new(DIR), wrapping, Arc::new(failing.clone())).unwrap();
+                failing.fail_after(number, fault);
+                let done = ring.destroy(&order).is_ok();
+                assert_eq!(done, number == 6);
+                if done {
+                    assert_eq!(ids(&ring.uses()), [4]);
+                }
+                drop(ring);
+                match seed {
+                    0 => disk.crash(),
+                    1 => disk.power_cut(&mut |_| 0),
+                    2 => disk.power_cut(&mut |n| n - 1),
+                    _ => disk.power_cut(&mut |n| random.below(n)),
+                }
+                let mut ring = open(&disk).unwrap();
+                let gone: Vec<bool> = order.iter().map(|id| ring.by_id(*id).is_none()).collect();
+                let count = gone.iter().filter(|gone| **gone).count();
+                assert!(
+                    gone.iter().take(count).all(|gone| *gone),
+                    "{number} {fault:?}: {gone:?}"
+                );
+                assert!(!done || count == 3);
+                seen.insert(count);
+                ring.destroy(&order).unwrap();
+                drop(ring);
+                disk.power_cut(&mut |_| 0);
+                let mut ring = open(&disk).unwrap();
+                assert_eq!(ids(&ring.uses()), [4]);
+                assert_eq!(
+                    ring.key(Group::A, CLASS, month(1)).unwrap().id(),
+                    5,
+                    "never the same id"
+                );
+            }
+        }
+    }
+    assert_eq!(seen.into_iter().collect::<Vec<_>>(), [0, 1, 2, 3]);
+}
+
+/// A file that is gone already, but perhaps not durably, is made gone for good.
+#[test]
+fn destroying_what_is_gone_makes_it_durable() {
+    let disk = SimulatedDisk::new();
+    let mut ring = open(&disk).unwrap();
+    ring.key(Group::A, CLASS, month(1)).unwrap();
+    disk.unlink(Path::new("/keys/key-1.sealed")).unwrap();
+    ring.destroy(&[1, 9]).unwrap();
+    drop(ring);
+    disk.power_cut(&mut |_| 0);
+    assert!(open(&disk).unwrap().uses().is_empty());
+}
+
+#[test]
+fn a_retired_key_opens_and_seals_nothing_more() {
+    let disk = SimulatedDisk::new();
+    let mut ring = open(&disk).unwrap();
+    assert_eq!(ring.key(Group::A, CLASS, month(1)).unwrap().id(), 1);
+    assert_eq!(ring.key(Group::B, CLASS, month(1)).unwrap().id(), 2);
+    ring.retire(&[1]);
+    assert!(ring.by_id(1).is_some());
+    assert_eq!(ring.key(Group::A, CLASS, month(1)).unwrap().id(), 3);
+    assert_eq!(ring.key(Group::B, CLASS, month(1)).unwrap().id(), 2);
+}

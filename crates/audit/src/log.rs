@@ -5,6 +5,7 @@
 //! <dir>/identity                 verifier key of the log; another key or origin is refused
 //! <dir>/wal/…                    the entries, see `wal`
 //! <dir>/torn-<index>-<n>.bin     copies of torn ends that recovery cut off
+//! <published_dir>/…              entry bundles, see `tiles`; read only for entries that were erased
 //! <keys_dir>/…                   see `keyring`
 //! ```
 //!
@@ -35,12 +36,20 @@ use crate::{
 };
 
 mod book;
+pub(crate) mod bundles;
 mod commit;
+mod complete;
+mod erase;
+mod erasure;
 mod error;
 mod read;
 mod recover;
 use book::Book;
-pub use error::{CommitError, HeadConflict, OpenError};
+pub use complete::{Completeness, Incomplete, completeness};
+pub use erase::Erased;
+pub(crate) use erasure::Erasures;
+pub use erasure::{EraseRequest, Erasure, ErasurePlan, Selection};
+pub use error::{CommitError, EraseError, HeadConflict, OpenError};
 pub use read::{LogReader, ReadError, StoredContent, StoredEntry};
 
 /// Milliseconds since 1970. Only fills the time of a frame and chooses the month; never decides an order.
@@ -65,6 +74,8 @@ pub struct LogConfig {
     pub dir: PathBuf,
     /// Folder of the period keys; another disk, another backup.
     pub keys_dir: PathBuf,
+    /// Folder of the published log: the only copy of entries whose segments were unlinked after an erasure.
+    pub published_dir: PathBuf,
     /// Key and origin.
     pub signer: LogSigner,
     /// Wraps the period keys.
@@ -76,9 +87,10 @@ pub struct LogConfig {
 }
 
 impl LogConfig {
-    /// With segments of [`SEGMENT_SIZE`] and the [`system_clock`].
+    /// With segments of [`SEGMENT_SIZE`], the [`system_clock`], and published in `<dir>/tiles`.
     pub fn new(dir: PathBuf, keys_dir: PathBuf, signer: LogSigner, wrapping_key: WrappingKey) -> Self {
         Self {
+            published_dir: dir.join("tiles"),
             dir,
             keys_dir,
             signer,
@@ -109,6 +121,11 @@ pub struct Recovery {
     /// The end that was cut off, if any. It cannot be told from an acknowledged batch that was damaged later:
     /// ask others for their heads ([`Log::confirm`]) before committing.
     pub torn: Option<Torn>,
+    /// An erasure that a crash cut short: call [`Log::finish_erasure`] before anything is served.
+    pub unfinished_erasure: Option<ErasurePlan>,
+    /// Ids of keys that an erasure had destroyed and that were there again, as after the restoration of a
+    /// backup. They are destroyed once more.
+    pub destroyed_again: Vec<u32>,
 }
 
 /// An end that was cut off. A control entry `recovered` says so at the head of the next commit.
@@ -189,10 +206,11 @@ pub struct Log {
     head: Head,
     /// `recovered` entries that are still to be written.
     owed: Vec<Draft>,
+    erasures: Erasures,
     stopped: bool,
     #[cfg(test)]
     flip_bit: Option<usize>,
-    _lock: DiskLock,
+    _locks: (Option<DiskLock>, DiskLock),
 }
 
 impl fmt::Debug for Log {
@@ -216,6 +234,7 @@ impl Log {
         let LogConfig {
             dir,
             keys_dir,
+            published_dir,
             signer,
             wrapping_key,
             segment_size,
@@ -232,7 +251,7 @@ impl Log {
 
         let wal_dir = dir.join("wal");
         disk::make_dir(&*disk, &wal_dir)?;
-        let mut loaded = wal::load(&*disk, &wal_dir)?;
+        let mut loaded = wal::load(&*disk, &wal_dir, &published_dir)?;
         let head = Head {
             size: loaded.replay.front.size(),
             root: loaded.replay.front.root(),
@@ -246,21 +265,29 @@ impl Log {
         let period = Period::of_unix_ms(clock());
         let (wal, replay) = Wal::resume(Arc::clone(&disk), wal_dir, segment_size, period, loaded)?;
         let edge = Edge::of(&replay.front).ok_or_else(|| io::Error::from(ErrorKind::InvalidData))?;
+        let keys_lock = keys.take_lock();
+        let destroyed_again = erase::destroy_again(&mut keys, &replay.erasures)?;
+        let unfinished = replay.erasures.unfinished();
         let recovery = Recovery {
             head,
             frames: replay.places.len(),
             torn,
+            unfinished_erasure: unfinished.map(|(_, erasure)| ErasurePlan(erasure.clone())),
+            destroyed_again,
         };
         let book = Book {
             front: replay.front,
             durable: head,
             places: replay.places,
             segments: wal.segments.clone(),
+            key_ids: replay.key_ids,
+            controls: replay.controls,
         };
         let reader = LogReader {
             book: Arc::new(RwLock::new(book)),
             keys: Arc::new(RwLock::new(keys)),
             disk,
+            published: published_dir.into(),
             origin: signer.origin().clone(),
         };
         let log = Self {
@@ -271,10 +298,11 @@ impl Log {
             edge,
             head,
             owed,
+            erasures: replay.erasures,
             stopped: false,
             #[cfg(test)]
             flip_bit: None,
-            _lock: lock,
+            _locks: (keys_lock, lock),
         };
         Ok((log, recovery))
     }

@@ -1,19 +1,17 @@
 //! Signed notes (C2SP signed-note v1.0.0): the origin, the log's key and its public half.
 
+pub(crate) mod lines;
+
 use std::{fmt, str::FromStr, sync::Arc};
 
-use base64::{Engine, engine::general_purpose::STANDARD};
-use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
+use ed25519_dalek::{Signer, SigningKey, VerifyingKey};
 use zeroize::ZeroizeOnDrop;
 
-use crate::{checkpoint::Checkpoint, hash::sha256};
+use self::lines::{KeyId, SignatureLine, SignedNote};
+use crate::checkpoint::Checkpoint;
 
 /// Ed25519, in key ids and verifier keys (signed-note, "Signature types").
 const ED25519: u8 = 0x01;
-/// Longest note looked at. A checkpoint with 16 signatures takes less than 8 KiB.
-const MAX_NOTE: usize = 64 * 1024;
-/// Most signature lines looked at; the standard asks for at least 16.
-const MAX_SIGNATURES: usize = 100;
 
 /// Why a note, a checkpoint or a key text was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -22,6 +20,9 @@ pub enum NoteError {
     /// Not 1 to 255 bytes, or with a space, a plus or a control character.
     #[error("not a log origin")]
     Origin,
+    /// Not 1 to 255 bytes, or with a space, a plus or a control character.
+    #[error("not a witness name")]
+    WitnessName,
     /// Not `name+hash+base64`, a hash that does not fit, or not a usable Ed25519 key.
     #[error("not a verifier key")]
     Key,
@@ -34,6 +35,12 @@ pub enum NoteError {
     /// The pinned key's signature does not fit the text.
     #[error("signature of the pinned key does not fit")]
     BadSignature,
+    /// A known witness's signature does not fit the text.
+    #[error("signature of a known witness does not fit")]
+    BadCosignature,
+    /// The time of a cosignature is 0 or does not fit 63 bits.
+    #[error("not a time for a cosignature")]
+    Time,
     /// The text is not a checkpoint of three lines.
     #[error("note is not a checkpoint")]
     Checkpoint,
@@ -47,10 +54,13 @@ impl NoteError {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::Origin => "origin",
+            Self::WitnessName => "witness_name",
             Self::Key => "key",
             Self::Malformed => "malformed",
             Self::NotSigned => "not_signed",
             Self::BadSignature => "bad_signature",
+            Self::BadCosignature => "bad_cosignature",
+            Self::Time => "cosignature_time",
             Self::Checkpoint => "checkpoint",
             Self::OtherLog => "other_log",
         }
@@ -69,11 +79,7 @@ impl Origin {
     /// [`NoteError::Origin`].
     pub fn new(name: impl Into<String>) -> Result<Self, NoteError> {
         let name = name.into();
-        let fits = (1..=255).contains(&name.len());
-        let clean = !name
-            .chars()
-            .any(|c| c == '+' || c.is_whitespace() || c.is_control());
-        if fits && clean {
+        if lines::is_short_key_name(&name) {
             Ok(Self(name))
         } else {
             Err(NoteError::Origin)
@@ -155,9 +161,10 @@ impl LogSigner {
             hook(checkpoint);
         }
         let text = checkpoint.to_text();
-        let mut line = key_id(&self.origin, &self.key.verifying_key()).to_vec();
-        line.extend(self.key.sign(text.as_bytes()).to_bytes());
-        Ok(format!("{text}\n\u{2014} {} {}\n", self.origin, STANDARD.encode(line)).into_bytes())
+        let name = self.origin.as_str();
+        let id = lines::key_id(name, ED25519, &self.key.verifying_key());
+        let line = SignatureLine::write(name, id, &self.key.sign(text.as_bytes()).to_bytes());
+        Ok(format!("{text}\n{line}\n").into_bytes())
     }
 }
 
@@ -175,12 +182,12 @@ impl fmt::Debug for LogSigner {
 pub struct LogVerifier {
     origin: Origin,
     key: VerifyingKey,
-    id: [u8; 4],
+    id: KeyId,
 }
 
 impl LogVerifier {
     fn from_key(origin: Origin, key: VerifyingKey) -> Self {
-        let id = key_id(&origin, &key);
+        let id = lines::key_id(origin.as_str(), ED25519, &key);
         Self { origin, key, id }
     }
 
@@ -195,42 +202,46 @@ impl LogVerifier {
     /// # Errors
     /// [`NoteError`], one variant per check; the text is not looked at before its signature holds.
     pub fn open(&self, note: &[u8]) -> Result<Checkpoint, NoteError> {
-        let (text, signatures) = split(note)?;
-        let mut signed = false;
-        for line in signatures {
-            let (name, bytes) = signature_line(line)?;
-            let (id, signature) = bytes.split_first_chunk::<4>().ok_or(NoteError::Malformed)?;
-            if name != self.origin.as_str() || *id != self.id {
-                continue;
-            }
-            let signature = Signature::from_slice(signature).map_err(|_| NoteError::BadSignature)?;
-            self.key
-                .verify_strict(text.as_bytes(), &signature)
-                .map_err(|_| NoteError::BadSignature)?;
-            signed = true;
-        }
-        if !signed {
+        self.open_parsed(&SignedNote::parse(note)?)
+    }
+
+    pub(crate) fn open_parsed(&self, note: &SignedNote<'_>) -> Result<Checkpoint, NoteError> {
+        if !self.has_signed(note)? {
             return Err(NoteError::NotSigned);
         }
-        let checkpoint = Checkpoint::from_text(text)?;
+        let checkpoint = Checkpoint::from_text(note.text)?;
         if checkpoint.origin != self.origin {
             return Err(NoteError::OtherLog);
         }
         Ok(checkpoint)
     }
+
+    /// Whether a line is by this key; an error if one claims to be and does not fit.
+    pub(crate) fn has_signed(&self, note: &SignedNote<'_>) -> Result<bool, NoteError> {
+        let mut signed = false;
+        for line in note.lines.iter().filter(|line| self.is_author(line)) {
+            if !lines::verify(&self.key, note.text.as_bytes(), line.signature()) {
+                return Err(NoteError::BadSignature);
+            }
+            signed = true;
+        }
+        Ok(signed)
+    }
+
+    /// True if the line claims to be by this key.
+    pub(crate) fn is_author(&self, line: &SignatureLine<'_>) -> bool {
+        line.is_by(self.origin.as_str(), self.id)
+    }
+
+    /// True if both are the same public key, whatever they are called.
+    pub(crate) fn same_key(&self, other: &Self) -> bool {
+        self.key == other.key
+    }
 }
 
 impl fmt::Display for LogVerifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut key = vec![ED25519];
-        key.extend(self.key.as_bytes());
-        write!(
-            f,
-            "{}+{}+{}",
-            self.origin,
-            hex::encode(self.id),
-            STANDARD.encode(key)
-        )
+        lines::write_vkey(f, self.origin.as_str(), ED25519, &self.key)
     }
 }
 
@@ -238,232 +249,11 @@ impl FromStr for LogVerifier {
     type Err = NoteError;
 
     fn from_str(text: &str) -> Result<Self, NoteError> {
-        // The name has no plus; base64 may have.
-        let mut parts = text.splitn(3, '+');
-        let (Some(name), Some(hash), Some(key)) = (parts.next(), parts.next(), parts.next()) else {
-            return Err(NoteError::Key);
-        };
+        let (name, key) = lines::parse_vkey(text, ED25519).ok_or(NoteError::Key)?;
         let origin = Origin::new(name).map_err(|_| NoteError::Key)?;
-        let key = STANDARD.decode(key).map_err(|_| NoteError::Key)?;
-        let Some((&ED25519, key)) = key.split_first() else {
-            return Err(NoteError::Key);
-        };
-        let key = VerifyingKey::try_from(key).map_err(|_| NoteError::Key)?;
-        let verifier = Self::from_key(origin, key);
-        // A weak key accepts signatures nobody made.
-        let sound = hash == hex::encode(verifier.id) && !key.is_weak();
-        if sound { Ok(verifier) } else { Err(NoteError::Key) }
+        Ok(Self::from_key(origin, key))
     }
-}
-
-/// First four bytes of `SHA-256(name ‖ 0x0A ‖ type ‖ key)` (signed-note, "Key ID").
-fn key_id(origin: &Origin, key: &VerifyingKey) -> [u8; 4] {
-    let hash = sha256(&[origin.as_str().as_bytes(), b"\n", &[ED25519], key.as_bytes()]);
-    let [a, b, c, d, ..] = hash.0;
-    [a, b, c, d]
-}
-
-/// The text with its final newline, and the signature lines.
-fn split(note: &[u8]) -> Result<(&str, impl Iterator<Item = &str>), NoteError> {
-    if note.len() > MAX_NOTE {
-        return Err(NoteError::Malformed);
-    }
-    let note = std::str::from_utf8(note).map_err(|_| NoteError::Malformed)?;
-    if note.chars().any(|c| c.is_control() && c != '\n') {
-        return Err(NoteError::Malformed);
-    }
-    // The last empty line ends the text: the text itself may contain some.
-    let (text, signatures) = note.rsplit_once("\n\n").ok_or(NoteError::Malformed)?;
-    let text = &note[..=text.len()];
-    let signatures = signatures.strip_suffix('\n').ok_or(NoteError::Malformed)?;
-    if signatures.split('\n').count() > MAX_SIGNATURES {
-        return Err(NoteError::Malformed);
-    }
-    Ok((text, signatures.split('\n')))
-}
-
-/// `— <name> <base64(id ‖ signature)>`.
-fn signature_line(line: &str) -> Result<(&str, Vec<u8>), NoteError> {
-    let rest = line.strip_prefix("\u{2014} ").ok_or(NoteError::Malformed)?;
-    let (name, bytes) = rest.split_once(' ').ok_or(NoteError::Malformed)?;
-    let bytes = STANDARD.decode(bytes).map_err(|_| NoteError::Malformed)?;
-    if name.is_empty() || bytes.len() < 5 {
-        return Err(NoteError::Malformed);
-    }
-    Ok((name, bytes))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::hash::empty_root;
-
-    fn signer() -> LogSigner {
-        LogSigner::new("log.example/a/audit/1".parse().unwrap(), &[7; 32])
-    }
-
-    fn checkpoint() -> Checkpoint {
-        Checkpoint {
-            origin: signer().origin().clone(),
-            size: 0,
-            root: empty_root(),
-        }
-    }
-
-    #[test]
-    fn origins() {
-        for good in ["a", "log.example/a/audit/1", &"x".repeat(255)] {
-            assert_eq!(good.parse::<Origin>().unwrap().as_str(), good);
-        }
-        for bad in ["", "a b", "a+b", "a\nb", "a\u{a0}b", "a\u{7f}", &"x".repeat(256)] {
-            assert_eq!(bad.parse::<Origin>(), Err(NoteError::Origin), "{bad:?}");
-        }
-    }
-
-    #[test]
-    fn keys_have_one_text() {
-        let verifier = signer().verifier();
-        let text = verifier.to_string();
-        assert_eq!(text.parse::<LogVerifier>().unwrap(), verifier);
-        let (rest, key) = text.rsplit_once('+').unwrap();
-        let id = rest.rsplit_once('+').unwrap().1;
-        // The identity point: every signature of its kind would fit.
-        let mut weak = vec![ED25519, 1];
-        weak.extend([0; 31]);
-        let weak_id = sha256(&[b"log.example/a/audit/1\n", &weak]);
-        for (what, bad) in [
-            ("other hash", text.replace(id, "00000000")),
-            ("upper case hash", text.replace(id, &id.to_uppercase())),
-            ("two parts", rest.to_owned()),
-            ("other name", text.replace("/1+", "/2+")),
-            ("empty name", format!("+{id}+{key}")),
-            ("other type", text.replace("+AepK", "+BOpK")),
-            ("short key", text[..text.len() - 4].to_owned()),
-            (
-                "weak key",
-                format!(
-                    "log.example/a/audit/1+{}+{}",
-                    hex::encode(&weak_id.0[..4]),
-                    STANDARD.encode(&weak)
-                ),
-            ),
-        ] {
-            assert_ne!(bad, text, "{what}");
-            assert_eq!(bad.parse::<LogVerifier>(), Err(NoteError::Key), "{what}");
-        }
-    }
-
-    #[test]
-    fn signing_is_deterministic_and_for_one_log_only() {
-        let signer = signer();
-        let note = signer.sign(&checkpoint()).unwrap();
-        assert_eq!(note, signer.sign(&checkpoint()).unwrap());
-        assert_eq!(signer.verifier().open(&note), Ok(checkpoint()));
-        let foreign = Checkpoint {
-            origin: "other.example/log".parse().unwrap(),
-            ..checkpoint()
-        };
-        assert_eq!(signer.sign(&foreign), Err(NoteError::OtherLog));
-        assert!(!format!("{signer:?}").contains('7'), "the seed is not printed");
-    }
-
-    #[test]
-    fn notes_are_refused_for_each_reason() {
-        let signer = signer();
-        let note = String::from_utf8(signer.sign(&checkpoint()).unwrap()).unwrap();
-        let (text, line) = note.split_once("\n\n").unwrap();
-        let open = |note: &str| signer.verifier().open(note.as_bytes());
-        let witness = "\u{2014} partner-b.example/witness AAAAAAAA\n";
-        let forged = {
-            let (_, bytes) = signature_line(line.trim_end()).unwrap();
-            let mut forged = bytes;
-            forged[40] ^= 1;
-            format!("\u{2014} {} {}\n", signer.origin(), STANDARD.encode(forged))
-        };
-        assert!(
-            open(&format!("{note}{witness}")).is_ok(),
-            "unknown keys are ignored"
-        );
-        assert!(open(&format!("{text}\n\n{witness}{line}")).is_ok());
-        let same_key_other_name = LogSigner::new("log.example/b/audit/1".parse().unwrap(), &[7; 32]);
-        let other = Checkpoint {
-            origin: same_key_other_name.origin().clone(),
-            ..checkpoint()
-        };
-        let other = String::from_utf8(same_key_other_name.sign(&other).unwrap()).unwrap();
-        let short = format!(
-            "{text}\n\n\u{2014} {} {}\n",
-            signer.origin(),
-            &line[line.len() - 9..line.len() - 1]
-        );
-        for (what, note, error) in [
-            ("another log's note", other, NoteError::NotSigned),
-            (
-                "only a witness",
-                format!("{text}\n\n{witness}"),
-                NoteError::NotSigned,
-            ),
-            ("short signature of an unknown key", short, NoteError::NotSigned),
-            (
-                "changed size",
-                note.replace("\n0\n", "\n1\n"),
-                NoteError::BadSignature,
-            ),
-            (
-                "forged line",
-                format!("{text}\n\n{forged}"),
-                NoteError::BadSignature,
-            ),
-            (
-                "good and forged line",
-                format!("{note}{forged}"),
-                NoteError::BadSignature,
-            ),
-            ("no signature", format!("{text}\n\n"), NoteError::Malformed),
-            ("no empty line", format!("{text}\n{line}"), NoteError::Malformed),
-            (
-                "no newline at the end",
-                note.trim_end().to_owned(),
-                NoteError::Malformed,
-            ),
-            (
-                "control character",
-                note.replace("\n0\n", "\n0\r\n"),
-                NoteError::Malformed,
-            ),
-            (
-                "hyphen for dash",
-                note.replace('\u{2014}', "-"),
-                NoteError::Malformed,
-            ),
-            (
-                "too many lines",
-                format!("{note}{}", witness.repeat(100)),
-                NoteError::Malformed,
-            ),
-            (
-                "too long",
-                format!("{note}{}", "a".repeat(MAX_NOTE)),
-                NoteError::Malformed,
-            ),
-        ] {
-            assert_eq!(open(&note), Err(error), "{what}");
-        }
-        assert_eq!(signer.verifier().open(b"\xff\n\n\n"), Err(NoteError::Malformed));
-    }
-
-    #[test]
-    fn a_signed_text_must_be_a_checkpoint_of_this_log() {
-        let signer = signer();
-        let sign = |text: &str| {
-            let mut line = signer.verifier().id.to_vec();
-            line.extend(signer.key.sign(text.as_bytes()).to_bytes());
-            format!("{text}\n\u{2014} {} {}\n", signer.origin(), STANDARD.encode(line))
-        };
-        let open = |text: &str| signer.verifier().open(sign(text).as_bytes());
-        let text = checkpoint().to_text();
-        assert_eq!(open(&text), Ok(checkpoint()));
-        assert_eq!(open(&format!("{text}extension\n")), Err(NoteError::Checkpoint));
-        assert_eq!(open(&text.replace("/a/", "/b/")), Err(NoteError::OtherLog));
-    }
-}
+mod tests;

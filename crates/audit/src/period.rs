@@ -48,6 +48,20 @@ impl Period {
     pub const fn month(self) -> u8 {
         self.month
     }
+
+    /// So many months later; `None` beyond the year 9999.
+    pub fn plus_months(self, months: u32) -> Option<Self> {
+        let count = u32::from(self.year) * 12 + u32::from(self.month - 1);
+        let count = count.checked_add(months)?;
+        let month = u8::try_from(count % 12).ok()? + 1;
+        Self::new(u16::try_from(count / 12).ok()?, month)
+    }
+
+    /// From when on an entry of this month need not be kept any more: `class` whole months after its end, so
+    /// that also the entry of the last day is kept for so long. `None`, never, beyond the year 9999.
+    pub fn expires(self, class: RetentionClass) -> Option<Self> {
+        self.plus_months(u32::from(class.0) + 1)
+    }
 }
 
 impl fmt::Display for Period {
@@ -81,6 +95,35 @@ impl FromStr for Period {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn months_later() {
+        for (from, months, to) in [
+            ("2026-01", 0, Some("2026-01")),
+            ("2026-01", 11, Some("2026-12")),
+            ("2026-01", 12, Some("2027-01")),
+            ("2026-12", 1, Some("2027-01")),
+            ("2026-11", 26, Some("2029-01")),
+            ("0000-01", 119_999, Some("9999-12")),
+            ("9999-12", 1, None),
+            ("0000-01", u32::MAX, None),
+            ("9999-12", u32::MAX, None),
+        ] {
+            let later = from.parse::<Period>().unwrap().plus_months(months);
+            assert_eq!(
+                later.map(|period| period.to_string()).as_deref(),
+                to,
+                "{from} {months}"
+            );
+        }
+        let january = Period::new(2026, 1).unwrap();
+        for (class, from) in [(0, "2026-02"), (1, "2026-03"), (60, "2031-02")] {
+            let expires = january.expires(RetentionClass(class)).unwrap();
+            assert_eq!(expires.to_string(), from, "kept {class} months");
+        }
+        assert!(january.expires(RetentionClass(u16::MAX)).is_some());
+        assert_eq!(Period::new(9999, 12).unwrap().expires(RetentionClass(0)), None);
+    }
 
     #[test]
     fn months_of_times() {

@@ -1,8 +1,15 @@
 //! Replay of segments at start: which frames count, and how a torn end differs from damage. No I/O.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Map, Value};
+
 use crate::{
+    draft::{RECOVERED, parse_control},
+    fields::CONTROL,
     frame::{self, Frame, FrameError, Record},
-    hash::Hash,
+    hash::{Hash, leaf_hash},
+    log::Erasures,
     merkle::Front,
 };
 
@@ -22,6 +29,9 @@ pub enum Damage {
     /// Two files of this segment.
     #[error("segment is there twice")]
     Twice,
+    /// The segment was unlinked by an erasure, and the published bundles do not have its entries, or others.
+    #[error("published bundles do not give the entries of an erased segment")]
+    Bundle,
 }
 
 impl Damage {
@@ -32,6 +42,7 @@ impl Damage {
             Self::DoesNotFollow => "does_not_follow",
             Self::Missing => "segment_missing",
             Self::Twice => "segment_twice",
+            Self::Bundle => "erased_bundle",
         }
     }
 }
@@ -68,6 +79,11 @@ pub(crate) struct Replay {
     pub(crate) recovered: Vec<(u64, String)>,
     /// Highest key id in use.
     pub(crate) key_id: u32,
+    /// The key ids in each segment.
+    pub(crate) key_ids: BTreeMap<u64, BTreeSet<u32>>,
+    pub(crate) erasures: Erasures,
+    /// Indexes of the public control entries.
+    pub(crate) controls: Vec<u64>,
 }
 
 impl Replay {
@@ -96,6 +112,24 @@ impl Replay {
         Ok(End::Clean { offset })
     }
 
+    /// Takes in the next entry of a segment that is gone, as published.
+    pub(crate) fn published(&mut self, entry: &[u8]) {
+        if let Some((&CONTROL, json)) = entry.split_first() {
+            self.control(json);
+        }
+        self.front.push(leaf_hash(entry));
+    }
+
+    /// Before its leaf is pushed.
+    fn control(&mut self, json: &[u8]) {
+        self.controls.push(self.front.size());
+        if let Some(entry) = parse_control(json) {
+            self.recovered.extend(recovered(&entry));
+            self.erasures.control(self.front.size(), &entry);
+            self.key_id = self.key_id.max(self.erasures.highest_key());
+        }
+    }
+
     fn frame(&mut self, number: u64, offset: usize, frame: &Frame<'_>) -> bool {
         let header = &frame.header;
         let first_index = self.front.size();
@@ -104,11 +138,17 @@ impl Replay {
             return false;
         }
         for record in &frame.records {
-            self.front.push(record.leaf_hash());
             match record {
-                Record::Payload { a, b, .. } => self.key_id = self.key_id.max(a.key_id).max(b.key_id),
-                Record::Control(json) => self.recovered.extend(recovered(json)),
+                Record::Payload { a, b, .. } => {
+                    self.key_id = self.key_id.max(a.key_id).max(b.key_id);
+                    self.key_ids
+                        .entry(number)
+                        .or_default()
+                        .extend([a.key_id, b.key_id]);
+                }
+                Record::Control(json) => self.control(json),
             }
+            self.front.push(record.leaf_hash());
         }
         let root = self.front.root();
         self.root = Some(root);
@@ -124,9 +164,8 @@ impl Replay {
 }
 
 /// Index and digest in a `recovered` entry.
-fn recovered(json: &[u8]) -> Option<(u64, String)> {
-    let entry: serde_json::Value = serde_json::from_slice(json).ok()?;
-    if entry.get("type")?.as_str()? != "recovered" {
+fn recovered(entry: &Map<String, Value>) -> Option<(u64, String)> {
+    if entry.get("type")?.as_str()? != RECOVERED {
         return None;
     }
     Some((

@@ -247,6 +247,10 @@ fn a_root_that_does_not_come_out_is_damage() {
     }
 }
 
+fn told(json: &[u8]) -> Option<(u64, String)> {
+    recovered(&parse_control(json)?)
+}
+
 #[test]
 fn replay_collects_what_the_log_needs() {
     let sample = Sample::new(2, &mut Random::new(5));
@@ -260,7 +264,7 @@ fn replay_collects_what_the_log_needs() {
     assert_eq!((replay.key_id, replay.recovered.len()), (4, 0));
     assert_eq!(replay.places[1].offset, sample.ends[0] as u64);
     assert_eq!(
-        recovered(br#"{"type":"recovered","index":7,"bytes":1,"sha256":"ab"}"#),
+        told(br#"{"type":"recovered","index":7,"bytes":1,"sha256":"ab"}"#),
         Some((7, "ab".to_owned()))
     );
     for other in [
@@ -269,6 +273,6 @@ fn replay_collects_what_the_log_needs() {
         b"no json",
         b"{\"type\":\"recovered\"}",
     ] {
-        assert_eq!(recovered(other), None);
+        assert_eq!(told(other), None);
     }
 }

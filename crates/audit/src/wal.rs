@@ -7,6 +7,9 @@
 //! A segment is filled with zeros and made durable, name included, before its first frame, so that a commit
 //! needs one flush and no new blocks. The next one is prepared on a helper thread. Frames follow each other
 //! from offset 0; a frame never spans segments; a file is never used again. Every month begins a new segment.
+//!
+//! An erasure unlinks segments from the first one on, each durably before the next, so those that are missing
+//! are a beginning. What the tree needs of them is in the published entry bundles.
 
 use std::{
     collections::BTreeMap,
@@ -22,6 +25,8 @@ use crate::{
     replay::{Damage, End, Place, Replay},
 };
 
+mod erased;
+
 const ENDING: &str = ".seg";
 
 fn file_name(number: u64) -> String {
@@ -30,7 +35,7 @@ fn file_name(number: u64) -> String {
 
 fn number_of(name: &str) -> Option<u64> {
     let number = name.strip_suffix(ENDING)?.parse().ok()?;
-    (file_name(number) == name).then_some(number)
+    (number > 0 && file_name(number) == name).then_some(number)
 }
 
 /// What reading the segments found.
@@ -68,8 +73,9 @@ impl From<io::Error> for LoadError {
     }
 }
 
-/// Reads and checks all segments. Removes prepared segments that no frame ever reached, and nothing else.
-pub(crate) fn load(disk: &dyn Disk, dir: &Path) -> Result<Loaded, LoadError> {
+/// Reads and checks all segments, and in the place of those that an erasure unlinked the bundles in
+/// `published`. Removes prepared segments that no frame ever reached, and nothing else.
+pub(crate) fn load(disk: &dyn Disk, dir: &Path, published: &Path) -> Result<Loaded, LoadError> {
     let mut files = find(disk, dir)?;
     let last_used = remove_unused(disk, &mut files)?;
     let mut loaded = Loaded {
@@ -78,7 +84,11 @@ pub(crate) fn load(disk: &dyn Disk, dir: &Path) -> Result<Loaded, LoadError> {
         tail: None,
         torn: None,
     };
-    for number in 1..=last_used {
+    let first = files.first_key_value().map_or(1, |(number, _)| *number);
+    if first > 1 {
+        erased::take(disk, published, &files, &mut loaded.replay)?;
+    }
+    for number in first..=last_used {
         let index = loaded.replay.front.size();
         let damaged = |offset: usize, damage| LoadError::Damaged {
             segment: number,
@@ -131,6 +141,16 @@ pub(crate) fn load(disk: &dyn Disk, dir: &Path) -> Result<Loaded, LoadError> {
             }
         }
         loaded.segments.insert(number, path);
+    }
+    // Nobody but an erasure that the log tells of may take segments away.
+    let (named, index) = loaded.replay.erasures.named();
+    if named < first - 1 {
+        return Err(LoadError::Damaged {
+            segment: named + 1,
+            offset: 0,
+            index,
+            damage: Damage::Missing,
+        });
     }
     Ok(loaded)
 }
@@ -318,6 +338,23 @@ impl Wal {
             let number = self.current.as_ref().map_or(1, |current| current.number + 1);
             let (disk, dir) = (Arc::clone(&self.disk), self.dir.clone());
             self.spare = Some(Spare::begin(disk, dir, period, number, self.segment_size)?);
+        }
+        Ok(())
+    }
+
+    /// Number of the segment that frames are written to.
+    pub(crate) fn current(&self) -> Option<u64> {
+        self.current.as_ref().map(|current| current.number)
+    }
+
+    /// Unlinks these segments, in this order, each durably before the next. One that is gone already is no
+    /// error.
+    pub(crate) fn unlink(&mut self, numbers: &[u64]) -> io::Result<()> {
+        let current = self.current();
+        for number in numbers.iter().filter(|number| current != Some(**number)) {
+            if let Some(path) = self.segments.remove(number) {
+                remove(&*self.disk, &path)?;
+            }
         }
         Ok(())
     }

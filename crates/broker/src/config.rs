@@ -65,6 +65,11 @@ pub struct AuditSection {
     pub wrapping_key: PathBuf,
     /// Where the period keys are kept; better on another disk than `data_dir`, with a backup of its own.
     pub keys_dir: PathBuf,
+    /// Witness policy (C2SP tlog-policy): which partners cosign the log, and how many make a quorum. The same file at
+    /// every node. `quorum none` runs without witnesses.
+    pub policy: PathBuf,
+    /// Address where the published log is served over HTTP, read-only and without personal data; none if absent.
+    pub publish_listen: Option<SocketAddr>,
     /// Size of one segment file, in MiB.
     #[serde(default = "default_segment_mib")]
     pub segment_mib: u64,
@@ -89,6 +94,7 @@ impl BrokerConfig {
             &mut config.audit.signing_key,
             &mut config.audit.wrapping_key,
             &mut config.audit.keys_dir,
+            &mut config.audit.policy,
         ] {
             *each = resolve(path, &*each);
         }

@@ -18,6 +18,7 @@ use tokio::sync::{OwnedMutexGuard, oneshot};
 
 use crate::cosigned::{self, Newest};
 use crate::metrics::{Metrics, OutcomeLabel};
+use crate::witness::Witnesses;
 
 /// How far the clock may fall behind a time already logged, in milliseconds, before nothing is answered.
 const CLOCK_TOLERANCE_MS: i64 = 5 * 60 * 1000;
@@ -103,14 +104,13 @@ type Decided = (&'static str, Vec<Draft>, Unreleased, bool);
 /// The broker's state: covenant, register, log.
 pub(crate) struct Hub {
     covenant: Arc<Covenant>,
-    covenant_bytes: Vec<u8>,
     epoch: Epoch,
-    origin: String,
     register: RwLock<Register>,
     store: Arc<dyn Store>,
     storage_failed: AtomicBool,
     log: CommitHandle,
     reader: LogReader,
+    witnesses: Arc<Witnesses>,
     cosigned: Newest,
     clock: Arc<dyn Clock>,
     latest_ms: AtomicI64,
@@ -120,33 +120,29 @@ pub(crate) struct Hub {
 
 /// What a [`Hub`] is made of.
 pub(crate) struct Parts {
-    pub(crate) covenant: Covenant,
-    pub(crate) covenant_bytes: Vec<u8>,
+    pub(crate) covenant: Arc<Covenant>,
     pub(crate) epoch: Epoch,
-    pub(crate) origin: String,
     pub(crate) register: Register,
     pub(crate) store: Arc<dyn Store>,
-    pub(crate) log: CommitHandle,
     pub(crate) reader: LogReader,
-    pub(crate) cosigned: Newest,
+    pub(crate) witnesses: Arc<Witnesses>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) last_logged: Option<Timestamp>,
     pub(crate) metrics: Metrics,
 }
 
 impl Hub {
-    pub(crate) fn new(parts: Parts) -> Self {
+    pub(crate) fn new(parts: Parts, log: CommitHandle) -> Self {
         let hub = Self {
-            covenant: Arc::new(parts.covenant),
-            covenant_bytes: parts.covenant_bytes,
+            covenant: parts.covenant,
             epoch: parts.epoch,
-            origin: parts.origin,
             register: RwLock::new(parts.register),
             store: parts.store,
             storage_failed: AtomicBool::new(false),
-            log: parts.log,
+            log,
             reader: parts.reader,
-            cosigned: parts.cosigned,
+            cosigned: parts.witnesses.newest(),
+            witnesses: parts.witnesses,
             clock: parts.clock,
             latest_ms: AtomicI64::new(parts.last_logged.map_or(i64::MIN, Timestamp::as_millisecond)),
             syncs: Mutex::new(HashMap::new()),
@@ -170,17 +166,6 @@ impl Hub {
 
     fn register_mut(&self) -> RwLockWriteGuard<'_, Register> {
         self.register.write().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// What every partner may know.
-    pub(crate) fn public_parameters(&self) -> v1::FetchResponse {
-        v1::FetchResponse {
-            covenant: self.covenant_bytes.clone(),
-            key_epoch: self.epoch.number.get(),
-            scheme: self.epoch.scheme.to_string(),
-            key_check_value: self.epoch.key_check_value.as_bytes().to_vec(),
-            log_origin: self.origin.clone(),
-        }
     }
 
     /// The present time, and whether the clock can be trusted: it may not lie before what was logged.
@@ -224,8 +209,11 @@ impl Hub {
         let known = request.known_sizes.into_iter().take(MAX_KNOWN_SIZES).collect();
         let receipts = self.commit(drafts, known).await?;
         let size = receipts.first().map_or(0, |receipt| receipt.head().size);
-        if strict && !cosigned::covers(&self.cosigned, size).await {
-            return Err(AskError::NoQuorum);
+        if strict {
+            self.witnesses.hurry();
+            if !cosigned::covers(&self.cosigned, size).await {
+                return Err(AskError::NoQuorum);
+            }
         }
         let held = (request.cosigned_size, request.cosigned_time);
         let beside = cosigned::beside(&self.cosigned, &self.reader, size, held);

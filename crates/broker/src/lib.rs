@@ -4,13 +4,16 @@
 //! `hitmachine-core`, the log in `hitmachine-audit`; here they meet the network (`services`), the disk and
 //! the clock (`hub`).
 
+mod alarm;
 pub mod config;
 mod cosigned;
 mod hub;
 mod metrics;
 mod peer;
+mod publication;
 mod services;
 mod start;
+mod witness;
 
 pub use config::BrokerConfig;
 pub use start::{Running, StartError, check, move_store_aside, run};

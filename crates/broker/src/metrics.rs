@@ -30,6 +30,8 @@ pub(crate) struct Metrics {
     pub(crate) log_batches: Gauge,
     /// Time of the last write and flush of the audit log, in microseconds.
     pub(crate) log_flush_us: Gauge,
+    /// Partners that witness the log at this moment.
+    pub(crate) witnesses: Gauge,
 }
 
 impl Metrics {
@@ -42,7 +44,13 @@ impl Metrics {
             log_size: Gauge::default(),
             log_batches: Gauge::default(),
             log_flush_us: Gauge::default(),
+            witnesses: Gauge::default(),
         };
+        registry.register(
+            "hitmachine_witnesses",
+            "Partners that witness the log at this moment",
+            metrics.witnesses.clone(),
+        );
         registry.register(
             "hitmachine_lookups",
             "Persons asked about",

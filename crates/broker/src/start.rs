@@ -3,16 +3,18 @@
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 
+use hitmachine_audit::tiles::PublishError;
 use hitmachine_audit::{
-    CommitError, Committer, CommitterOptions, Log, LogConfig, LogSigner, NoteError, OpenError, Origin,
-    ReadError, RealDisk, WrappingKey,
+    CommitError, Committer, CommitterOptions, Disk, HeadConflict, Log, LogConfig, LogSigner, NoteError,
+    OpenError, Origin, Policy, PolicyError, ReadError, RealDisk, WrappingKey,
 };
 use hitmachine_core::registry::{Register, TallyMask};
 use hitmachine_core::{Clock, Covenant, CovenantError, StoreError, SystemClock};
+use hitmachine_proto::v1;
 use hitmachine_pseudonym::{KeyEpoch, Pepper, SelfTestError, TagKeys, self_test};
 use hitmachine_service::exit;
 use hitmachine_service::metrics::{MetricsError, bind_metrics, serve_metrics};
@@ -23,11 +25,16 @@ use hitmachine_store::SledStore;
 use jiff::Timestamp;
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tonic_health::server::HealthReporter;
 
+use crate::alarm::Alarms;
 use crate::config::BrokerConfig;
 use crate::hub::{Epoch, Hub, Parts};
 use crate::metrics::Metrics;
-use crate::services;
+use crate::publication::{self, Publication};
+use crate::services::{self, Shared};
+use crate::witness::{Contradicted, Witnesses};
 
 /// Why a broker does not start, or stopped.
 #[derive(Debug, thiserror::Error)]
@@ -76,6 +83,42 @@ pub enum StartError {
     /// The audit log cannot be opened.
     #[error("the audit log cannot be opened")]
     Log(#[from] OpenError),
+    /// The witness policy cannot be read.
+    #[error("cannot read the witness policy {}", path.display())]
+    PolicyFile {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The witness policy is not valid.
+    #[error("witness policy {}: {source}", path.display())]
+    Policy {
+        /// The file.
+        path: PathBuf,
+        /// Line and problem.
+        source: PolicyError,
+    },
+    /// The witness policy is for another log, or has groups of groups.
+    #[error("witness policy {} must name this log's verifier key, and one group as its quorum", .0.display())]
+    PolicyUnsuitable(PathBuf),
+    /// The published log cannot be mended, or is not this log's.
+    #[error("the published log does not fit the audit log")]
+    Publish(#[from] PublishError),
+    /// A partner holds a checkpoint, signed with this log's key, that the log does not continue.
+    #[error(
+        "{partner} holds a signed checkpoint that this log does not continue ({conflict}): a backup was restored, \
+         the end was lost, or two brokers sign with one key. Kept in {}", kept.display()
+    )]
+    Contradicted {
+        /// Who showed it.
+        partner: String,
+        /// In what way.
+        conflict: HeadConflict,
+        /// Where the note is kept.
+        kept: PathBuf,
+    },
     /// The audit log cannot be read back.
     #[error("the audit log cannot be read")]
     LogRead(#[from] ReadError),
@@ -97,6 +140,9 @@ pub enum StartError {
     /// Metrics cannot be served.
     #[error("metrics")]
     Metrics(#[from] MetricsError),
+    /// A part of the broker that runs for ever has ended.
+    #[error("a part of the broker has ended")]
+    Stopped,
     /// The server stopped.
     #[error("the server stopped")]
     Serve(#[from] ServeError),
@@ -108,6 +154,8 @@ impl StartError {
         match self {
             Self::SelfTest(_)
             | Self::Log(OpenError::Damaged { .. })
+            | Self::Contradicted { .. }
+            | Self::Publish(PublishError::Conflict(_))
             | Self::Store(StoreError::Damaged { .. } | StoreError::OtherKey) => exit::INTEGRITY,
             Self::Setting(_)
             | Self::CovenantFile { .. }
@@ -115,26 +163,32 @@ impl StartError {
             | Self::Secret(_)
             | Self::PepperEpoch { .. }
             | Self::Tls(_)
+            | Self::PolicyFile { .. }
+            | Self::Policy { .. }
+            | Self::PolicyUnsuitable(_)
             | Self::Origin(_) => exit::USAGE,
             _ => exit::REFUSED,
         }
     }
 }
 
-/// What a caller may want to know of a broker that is about to serve.
+/// What a caller may want to know of a broker that listens.
 #[derive(Clone, Copy, Debug)]
 pub struct Running {
     /// Where nodes reach it.
     pub address: SocketAddr,
     /// Where its metrics are.
     pub metrics: Option<SocketAddr>,
+    /// Where the published log is.
+    pub published: Option<SocketAddr>,
 }
 
 fn setting<T: FromStr>(text: &str, name: &'static str) -> Result<T, StartError> {
     text.parse().map_err(|_| StartError::Setting(name))
 }
 
-/// Starts a broker and serves until `shutdown` resolves. `ready` is called once, when it listens.
+/// Starts a broker and serves until `shutdown` resolves. `ready` is called once, when it listens; questions are
+/// answered as soon as a quorum of partners has confirmed the log.
 ///
 /// A log that can no longer be written ends the process with exit code 4: an answer without an entry is wrong, and
 /// after a failed flush nothing more is known about the disk.
@@ -150,41 +204,148 @@ pub async fn run(
     self_test()?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let tls = server_config(&config.tls.identity(), &config.tls.authority)?;
-    let loading = config.clone();
-    let loaded = tokio::task::spawn_blocking(move || load(&loading, clock)).await;
-    let (parts, committer, registry) =
-        loaded.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
-    let mut registry = registry;
+    let loading = (config.clone(), Arc::clone(&clock));
+    let loaded = tokio::task::spawn_blocking(move || Loaded::read(&loading.0, loading.1)).await;
+    let mut loaded = loaded.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
     let server_metrics = ServerMetrics::default();
-    server_metrics.register(&mut registry);
-    let hub = Arc::new(Hub::new(parts));
-
+    server_metrics.register(&mut loaded.registry);
     let address = config.listen;
     let listen = |source| StartError::Listen { address, source };
     let listener = TcpListener::bind(address).await.map_err(listen)?;
     let address = listener.local_addr().map_err(listen)?;
     let (trigger, stopping) = hitmachine_service::shutdown::channel();
-    let (metrics, metrics_task) = match &config.metrics {
-        None => (None, None),
-        Some(wanted) => {
-            let listener = bind_metrics(wanted).await?;
-            let at = listener.local_addr().ok();
-            let serving = serve_metrics(listener, Arc::new(registry), stopping.clone().wait());
-            (at, Some(tokio::spawn(serving)))
+
+    let mut tasks = JoinSet::new();
+    let mut metrics = None;
+    if let Some(wanted) = &config.metrics {
+        let listener = bind_metrics(wanted).await?;
+        metrics = listener.local_addr().ok();
+        let registry = Arc::new(std::mem::take(&mut loaded.registry));
+        let stop = stopping.clone().wait();
+        tasks.spawn(async move {
+            serve_metrics(listener, registry, stop)
+                .await
+                .map_err(io::Error::other)
+        });
+    }
+    let mut published = None;
+    if let Some(address) = config.audit.publish_listen {
+        let listen = |source| StartError::Listen { address, source };
+        let listener = TcpListener::bind(address).await.map_err(listen)?;
+        published = listener.local_addr().ok();
+        let serving = publication::serve(
+            listener,
+            loaded.shared.publication.clone(),
+            stopping.clone().wait(),
+        );
+        tasks.spawn(serving);
+    }
+
+    let shared = Shared {
+        stopping: stopping.clone(),
+        ..loaded.shared.clone()
+    };
+    let (routes, health) = services::routes(shared).await;
+    ready(Running {
+        address,
+        metrics,
+        published,
+    });
+    let stop_serving = stopping.clone().wait();
+    let server = serve(
+        listener,
+        tls,
+        routes,
+        &config.limits,
+        &server_metrics,
+        stop_serving,
+    );
+    let witnesses = Arc::clone(&loaded.shared.witnesses);
+    let publication = loaded.shared.publication.clone();
+    let audit_dir = config.audit_dir();
+    let mut committer = None;
+    let work = async {
+        tokio::select! {
+            () = shutdown => Ok(()),
+            () = stopping.clone().wait() => Ok(()),
+            found = witnesses.contradicted() => Err(contradicted(&audit_dir, &found)),
+            error = confirm_and_work(loaded, &mut committer, &health, address) => Err(error),
         }
     };
-    let routes = services::routes(Arc::clone(&hub)).await;
-    tracing::info!(%address, covenant = %hub.covenant().version(), "broker ready");
-    ready(Running { address, metrics });
-    let served = serve(listener, tls, routes, &config.limits, &server_metrics, shutdown).await;
-    trigger.fire();
-    if let Some(task) = metrics_task {
-        let _ = task.await;
-    }
+    // Whatever ends the work ends the server too, and the other way round.
+    let work = async {
+        let ended = work.await;
+        trigger.fire();
+        ended
+    };
+    let server = async {
+        let ended = server.await;
+        trigger.fire();
+        ended
+    };
+    let (served, worked) = tokio::join!(server, work);
+    while tasks.join_next().await.is_some() {}
     // What waits is committed before the process ends.
-    let _ = tokio::task::spawn_blocking(move || committer.shutdown()).await;
+    let committer: Option<Committer> = committer;
+    let ending = move || {
+        let log = committer.and_then(Committer::shutdown)?;
+        let signed = log.sign_head().ok()?;
+        Some(publication.publish(signed.head.size, &signed.note))
+    };
+    if let Ok(Some(Err(error))) = tokio::task::spawn_blocking(ending).await {
+        let error = hitmachine_service::console::chain(&error);
+        tracing::error!(
+            error,
+            "the end of the log could not be published; the next start does"
+        );
+    }
     tracing::info!("broker stopped");
+    worked?;
     Ok(served?)
+}
+
+/// Waits until partners have confirmed the log, then opens the hub and keeps the published log in step.
+async fn confirm_and_work(
+    loaded: Loaded,
+    committing: &mut Option<Committer>,
+    health: &HealthReporter,
+    address: SocketAddr,
+) -> StartError {
+    let Loaded {
+        shared, log, parts, ..
+    } = loaded;
+    shared.witnesses.confirmed().await;
+    let die = |error: &CommitError| {
+        tracing::error!(%error, "the audit log cannot be written; this process ends");
+        std::process::exit(i32::from(exit::INTEGRITY));
+    };
+    let committer = match Committer::spawn(log, CommitterOptions::default(), Box::new(die)) {
+        Ok(committer) => committing.insert(committer),
+        Err(error) => return error.into(),
+    };
+    let log = committer.handle();
+    shared.alarms.log_to(log.clone());
+    let metrics = parts.metrics.clone();
+    let hub = Arc::new(Hub::new(parts, log.clone()));
+    // Nobody else sets it.
+    let _ = shared.hub.set(Arc::clone(&hub));
+    services::serving(health).await;
+    tracing::info!(%address, covenant = %hub.covenant().version(), "broker ready");
+    publication::keep(shared.publication, shared.witnesses, log, metrics).await;
+    StartError::Stopped
+}
+
+fn contradicted(audit_dir: &Path, found: &Contradicted) -> StartError {
+    let name = format!("contradicted-by-{}.note", found.partner);
+    let kept = publication::keep_note(audit_dir, &name, &found.note).unwrap_or_else(|error| {
+        tracing::error!(%error, "the evidence could not be kept");
+        PathBuf::from("(not kept)")
+    });
+    StartError::Contradicted {
+        partner: found.partner.to_string(),
+        conflict: found.conflict,
+        kept,
+    }
 }
 
 /// What the configuration names, read and checked.
@@ -193,7 +354,7 @@ struct Settings {
     covenant_bytes: Vec<u8>,
     epoch: Epoch,
     pepper: Pepper,
-    origin: Origin,
+    policy: Policy,
     signer: LogSigner,
     wrapping: WrappingKey,
 }
@@ -221,6 +382,15 @@ impl Settings {
                 found,
             });
         }
+        let path = &config.audit.policy;
+        let policy = fs::read(path).map_err(|source| StartError::PolicyFile {
+            path: path.clone(),
+            source,
+        })?;
+        let policy = Policy::parse(&policy).map_err(|source| StartError::Policy {
+            path: path.clone(),
+            source,
+        })?;
         let origin = Origin::new(config.audit.origin.clone()).map_err(StartError::Origin)?;
         let (_, signing) = SecretFile::read(&config.audit.signing_key, Purpose::AuditSigning)?;
         let (_, wrapping) = SecretFile::read(&config.audit.wrapping_key, Purpose::AuditWrapping)?;
@@ -229,32 +399,103 @@ impl Settings {
             covenant_bytes,
             epoch,
             pepper: Pepper::from_bytes(*pepper),
-            signer: LogSigner::new(origin.clone(), &signing),
-            origin,
+            policy,
+            signer: LogSigner::new(origin, &signing),
             wrapping: WrappingKey::from_bytes(*wrapping),
         })
     }
 }
 
-fn load(config: &BrokerConfig, clock: Arc<dyn Clock>) -> Result<(Parts, Committer, Registry), StartError> {
-    let Settings {
-        covenant,
-        covenant_bytes,
-        epoch,
-        pepper,
-        origin,
-        signer,
-        wrapping,
-    } = Settings::read(config)?;
-    let tags = TagKeys::derive(&pepper, &covenant.deployment().id, epoch.number, epoch.scheme);
-    let mask = TallyMask::derive(&pepper, &covenant.deployment().id, epoch.number, epoch.scheme);
-    let store = SledStore::open(&config.registry_dir())?;
-    let register = Register::load(tags, mask, &store)?;
-    drop(pepper);
-    for (partner, state, count) in register.summary() {
-        tracing::info!(%partner, generation = state.active, count, "register loaded");
-    }
+/// What a broker has read before it serves. The log is not signed yet.
+struct Loaded {
+    shared: Shared,
+    log: Log,
+    parts: Parts,
+    registry: Registry,
+}
 
+impl Loaded {
+    fn read(config: &BrokerConfig, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
+        let Settings {
+            covenant,
+            covenant_bytes,
+            epoch,
+            pepper,
+            policy,
+            signer,
+            wrapping,
+        } = Settings::read(config)?;
+        let tags = TagKeys::derive(&pepper, &covenant.deployment().id, epoch.number, epoch.scheme);
+        let mask = TallyMask::derive(&pepper, &covenant.deployment().id, epoch.number, epoch.scheme);
+        let store = SledStore::open(&config.registry_dir())?;
+        let register = Register::load(tags, mask, &store)?;
+        drop(pepper);
+        for (partner, state, count) in register.summary() {
+            tracing::info!(%partner, generation = state.active, count, "register loaded");
+        }
+
+        let verifier = signer.verifier();
+        let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+        let (log, last_logged) = open_log(config, signer, wrapping, &disk)?;
+        let reader = log.reader();
+        let witnesses = Witnesses::new(policy, verifier.clone(), reader.clone())
+            .map_err(|_| StartError::PolicyUnsuitable(config.audit.policy.clone()))?;
+        let witnesses = Arc::new(witnesses);
+        let tiles = config.audit_dir().join("tiles");
+        let publication = Publication::open(tiles, &disk, verifier.clone(), reader.clone())?;
+        let alarms = Alarms::new(
+            verifier.clone(),
+            Arc::clone(&witnesses),
+            Arc::clone(&clock),
+            Vec::new(),
+        );
+
+        let covenant = Arc::new(covenant);
+        let public = v1::FetchResponse {
+            covenant: covenant_bytes,
+            key_epoch: epoch.number.get(),
+            scheme: epoch.scheme.to_string(),
+            key_check_value: epoch.key_check_value.as_bytes().to_vec(),
+            log_origin: verifier.origin().as_str().to_owned(),
+        };
+        let mut registry = Registry::default();
+        let parts = Parts {
+            covenant: Arc::clone(&covenant),
+            epoch,
+            register,
+            store: Arc::new(store),
+            reader,
+            witnesses: Arc::clone(&witnesses),
+            clock,
+            last_logged,
+            metrics: Metrics::new(&mut registry),
+        };
+        let shared = Shared {
+            hub: Arc::default(),
+            covenant,
+            public: Arc::new(public),
+            witnesses,
+            publication,
+            alarms,
+            peers: Arc::default(),
+            stopping: hitmachine_service::shutdown::channel().1,
+        };
+        Ok(Self {
+            shared,
+            log,
+            parts,
+            registry,
+        })
+    }
+}
+
+/// The log, and the time of its last entry.
+fn open_log(
+    config: &BrokerConfig,
+    signer: LogSigner,
+    wrapping: WrappingKey,
+    disk: &Arc<dyn Disk>,
+) -> Result<(Log, Option<Timestamp>), StartError> {
     let mut log_config = LogConfig::new(
         config.audit_dir(),
         config.audit.keys_dir.clone(),
@@ -262,7 +503,7 @@ fn load(config: &BrokerConfig, clock: Arc<dyn Clock>) -> Result<(Parts, Committe
         wrapping,
     );
     log_config.segment_size = config.audit.segment_mib.clamp(2, 1024) << 20;
-    let (log, recovery) = Log::open(log_config, Arc::new(RealDisk))?;
+    let (log, recovery) = Log::open(log_config, Arc::clone(disk))?;
     tracing::info!(
         size = recovery.head.size,
         frames = recovery.frames,
@@ -278,30 +519,7 @@ fn load(config: &BrokerConfig, clock: Arc<dyn Clock>) -> Result<(Parts, Committe
             Timestamp::from_millisecond(ms).ok()
         }
     };
-    let die = |error: &CommitError| {
-        tracing::error!(%error, "the audit log cannot be written; this process ends");
-        std::process::exit(i32::from(exit::INTEGRITY));
-    };
-    let reader = log.reader();
-    let committer = Committer::spawn(log, CommitterOptions::default(), Box::new(die))?;
-
-    let mut registry = Registry::default();
-    let metrics = Metrics::new(&mut registry);
-    let parts = Parts {
-        covenant,
-        covenant_bytes,
-        epoch,
-        origin: origin.as_str().to_owned(),
-        register,
-        store: Arc::new(store),
-        log: committer.handle(),
-        reader,
-        cosigned: tokio::sync::watch::channel(None).1,
-        clock,
-        last_logged,
-        metrics,
-    };
-    Ok((parts, committer, registry))
+    Ok((log, last_logged))
 }
 
 /// Reads everything that a start needs but the data: covenant, keys, certificates.

@@ -106,21 +106,34 @@ async fn demo(arguments: Arguments) -> Result<(), Failure> {
         show.pick("met certificaten aan beide kanten", "certificates on both sides"),
     ));
 
-    let mut synchronised = Vec::new();
     let mut nodes = Vec::new();
-    for partner in deployment.registering() {
-        let node = open(&deployment, partner, broker.running.address).await?;
+    let mut witnessing = tokio::task::JoinSet::new();
+    for partner in deployment.registering().chain([COORDINATOR]) {
+        let node = Arc::new(open(&deployment, partner, broker.running.address).await?);
+        let witness = Arc::clone(&node);
+        witnessing.spawn(async move { witness.witness().await });
+        nodes.push((partner, node));
+    }
+    confirmed(&nodes).await?;
+    show.line(show.pick(
+        "Vier van de vijf partners bevestigen het logboek als getuige.",
+        "Four of the five partners confirm the log as witnesses.",
+    ));
+    let (coordinator, partners) = nodes
+        .split_last()
+        .ok_or_else(|| Failure::new("no nodes", exit::REFUSED))?;
+    let coordinator = Arc::clone(&coordinator.1);
+    let mut synchronised = Vec::new();
+    for (partner, node) in partners {
         let reply = node
             .handle(Request::Sync(SyncOptions::default()), Arc::new(|_| ()))
             .await;
-        synchronised.push((partner.to_owned(), expect_synced(reply)?));
-        nodes.push((partner, Arc::new(node)));
+        synchronised.push(((*partner).to_owned(), expect_synced(reply)?));
     }
     show.registers(&synchronised);
 
-    let coordinator = open(&deployment, COORDINATOR, broker.running.address).await?;
     let list = read_list(&deployment, coordinator.config(), today)?;
-    let client = Arc::new(Client::Own(Box::new(coordinator)));
+    let client = Arc::new(Client::Own(coordinator));
     let screening = show.screening(Arc::clone(&client), &list).await;
     show.line(&screening.text(show.language, Some(12)));
 
@@ -153,7 +166,9 @@ async fn demo(arguments: Arguments) -> Result<(), Failure> {
     }
 
     if !arguments.once {
-        serve_until(stop, &deployment, &broker, nodes, client, &show).await?;
+        // From here on the nodes do it themselves.
+        witnessing.shutdown().await;
+        serve_until(stop, &deployment, &broker, nodes, &show).await?;
     }
     broker.stop().await
 }
@@ -189,6 +204,7 @@ fn prepare(arguments: &Arguments, today: Date, show: &Show) -> Result<Deployment
                 seed: arguments.seed,
                 persons: arguments.persons,
                 today,
+                witnessed: true,
             };
             Deployment::create(dir, recipe).map_err(failed)?
         }
@@ -252,6 +268,20 @@ async fn open(deployment: &Deployment, partner: &str, broker: SocketAddr) -> Res
     Node::open(config)
         .await
         .map_err(|error| Failure::from_error(&error, error.exit_code()))
+}
+
+/// Waits until a quorum of the partners has confirmed the log and the hub answers.
+async fn confirmed(nodes: &[(&str, Arc<Node>)]) -> Result<(), Failure> {
+    let patience = std::time::Duration::from_secs(30);
+    let confirmed = async {
+        for (_, node) in nodes {
+            while node.witnessed_s().is_none() {
+                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            }
+        }
+    };
+    let waited = tokio::time::timeout(patience, confirmed).await;
+    waited.map_err(|_| Failure::new("the partners did not confirm the log in time", exit::UNREACHABLE))
 }
 
 fn expect_synced(reply: Reply) -> Result<SyncReport, Failure> {
@@ -439,16 +469,11 @@ async fn serve_until(
     deployment: &Deployment,
     broker: &Broker,
     nodes: Vec<(&str, Arc<Node>)>,
-    client: Arc<Client>,
     show: &Show,
 ) -> Result<(), Failure> {
     let (trigger, stopping) = shutdown::channel();
     let mut serving = tokio::task::JoinSet::new();
-    let own = match Arc::into_inner(client) {
-        Some(Client::Own(node)) => Some((COORDINATOR, Arc::new(*node))),
-        _ => None,
-    };
-    for (_, node) in nodes.into_iter().chain(own) {
+    for (_, node) in nodes {
         serving.spawn(hitmachine_node::serve::serve(
             node,
             stopping.clone().wait(),

@@ -20,12 +20,14 @@
 pub mod clock;
 pub mod covenant;
 pub mod ids;
+pub mod officer;
 pub mod permit;
 pub mod query;
 pub mod record;
 pub mod refusal;
 pub mod registry;
 pub mod signed;
+pub mod statistics;
 pub mod store;
 
 pub use clock::{Clock, Day, SystemClock};
@@ -34,6 +36,7 @@ pub use ids::{
     CaseReference, Oin, PartnerId, PurposeCode, RequestId, RoleCode, SubjectClass, TextError, TraceContext,
     UserId,
 };
+pub use officer::{OfficerPermit, OfficerRequest, RefusedOfficer};
 pub use permit::{AnswerContent, Finding, Permit, RefusedQuery, ReleaseError, Released, Unreleased};
 pub use query::{Asker, PartnerStatus, Query, Subject, User};
 pub use refusal::Refusal;

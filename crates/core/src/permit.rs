@@ -19,7 +19,7 @@ use crate::refusal::Refusal;
 use crate::registry::Register;
 
 /// The class of log entries about questions that name no purpose of the covenant, in months.
-const RETENTION_WITHOUT_PURPOSE: u16 = 60;
+pub(crate) const RETENTION_WITHOUT_PURPOSE: u16 = 60;
 
 /// Proof that the covenant allows a query.
 #[derive(Debug)]
@@ -231,6 +231,10 @@ pub struct ReleaseError {
 }
 
 impl Unreleased {
+    pub(crate) fn new(answers: Vec<Vec<u8>>) -> Self {
+        Self { answers }
+    }
+
     /// Turns receipts into answers.
     ///
     /// # Errors
@@ -285,6 +289,7 @@ impl Finding {
                 result: RecordResult::Answered(partners),
                 trace: query.trace,
                 place,
+                signed: Some(&query.signed),
                 request_digest: query.signed.digest(),
                 answer_digest: Sha256::digest(&answer).into(),
             };
@@ -386,6 +391,9 @@ impl RefusedQuery {
                 result: RecordResult::Refused(self.refusal.code()),
                 trace: query.map(|query| query.trace).unwrap_or_default(),
                 place,
+                signed: query
+                    .filter(|_| self.refusal != Refusal::NotSigned)
+                    .map(|query| &query.signed),
                 request_digest: digest,
                 answer_digest: Sha256::digest(&answer).into(),
             };

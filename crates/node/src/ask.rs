@@ -1,11 +1,8 @@
 //! One question: pseudonyms, the hub's answer, the proof that it was logged, and only then the answer.
 
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use hitmachine_audit::{
-    AskerError, Hash, Head, LogVerifier, Named, SeenHeads, VerifiedReceipt, verify_receipt,
-};
+use hitmachine_audit::{AskerError, Hash, LogVerifier, Named, Opening, VerifiedReceipt, verify_receipt};
 use hitmachine_core::record::{Kind, Mismatch, Record, Result as RecordResult};
 use hitmachine_core::{
     CaseReference, Clock, Covenant, PurposeCode, Query, RequestId, RequestSigner, SignedRequest, Subject,
@@ -17,6 +14,8 @@ use hitmachine_proto::{WireError, answer, query, receipt, v1};
 use hitmachine_pseudonym::{CanonicalIdentifier, PseudonymError, Pseudonymiser};
 use sha2::{Digest, Sha256};
 
+use crate::alarm::Alarms;
+use crate::heads::{AcceptError, BackingError, Heads, Offered};
 use crate::link::{Link, LinkError};
 use crate::state::{State, StateError};
 
@@ -54,6 +53,8 @@ pub struct VerifiedAnswer {
     pub persons: Vec<PersonAnswer>,
     /// Size of the log in which every entry is proven.
     pub log_size: u64,
+    /// Seconds since a quorum of partners cosigned the log; `None` if the policy asks for no witnesses.
+    pub witnessed_s: Option<u64>,
 }
 
 /// The answer about one person.
@@ -94,6 +95,9 @@ pub enum AskError {
     /// The answer or its proof is not right. Nothing is shown; the evidence is kept.
     #[error("the hub's answer is not proven to be in its log ({0}); the answer is not shown")]
     NotProven(#[source] Evidence),
+    /// Too few partners have cosigned the log, or too long ago. Nothing is shown; it may pass.
+    #[error("too few partners vouch for the hub's log at this moment ({0}); the answer is not shown")]
+    NotBacked(#[source] BackingError),
     /// The local state fails.
     #[error(transparent)]
     State(#[from] StateError),
@@ -118,9 +122,21 @@ pub enum Evidence {
     /// The response is not well-formed.
     #[error("{0}")]
     Wire(#[from] WireError),
+    /// Too few witnesses, or too long ago.
+    #[error("{0}")]
+    Backing(#[from] BackingError),
     /// Not one answer for each person, in order, about this question.
     #[error("the answers are not those of this question")]
     Answers,
+}
+
+impl From<AcceptError> for Evidence {
+    fn from(error: AcceptError) -> Self {
+        match error {
+            AcceptError::History(error) => Self::Log(error),
+            AcceptError::Backing(error) => Self::Backing(error),
+        }
+    }
 }
 
 /// What asking works with.
@@ -131,8 +147,8 @@ pub struct Inquirer {
     pub(crate) state: Arc<State>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) verifier: LogVerifier,
-    pub(crate) heads: Heads,
-    pub(crate) evidence_dir: PathBuf,
+    pub(crate) heads: Arc<Heads>,
+    pub(crate) alarms: Arc<Alarms>,
 }
 
 impl Inquirer {
@@ -172,11 +188,13 @@ impl Inquirer {
         let covenant = self.link.covenant().await?;
         let query = self.query(question, &covenant).await?;
         let named = self.heads.named();
+        let (cosigned_size, cosigned_time) = self.heads.cosigned();
         let request = v1::AskRequest {
             query: query.signed.bytes().to_vec(),
             signature: query.signed.signature().to_vec(),
             known_sizes: named.sizes(),
-            ..v1::AskRequest::default()
+            cosigned_size,
+            cosigned_time,
         };
         let response = self.link.ask(request).await?;
         match self.verify(&query, &covenant, &response, &named) {
@@ -185,9 +203,13 @@ impl Inquirer {
                 self.heads.persist(&self.state).await?;
                 Ok(answer)
             }
+            Err(Evidence::Backing(error)) => {
+                tracing::error!(request = %query.request, reason = %error, "answer not backed by partners; not shown");
+                Err(AskError::NotBacked(error))
+            }
             Err(evidence) => {
                 tracing::error!(request = %query.request, reason = %evidence, "answer not proven; not shown");
-                self.keep_evidence(&query, &response);
+                self.keep_evidence(&query, &response, &evidence);
                 Err(AskError::NotProven(evidence))
             }
         }
@@ -266,7 +288,20 @@ impl Inquirer {
         let head = head
             .filter(|_| !found || persons.len() == query.subjects.len())
             .ok_or(Evidence::Answers)?;
-        self.heads.accept(head, named, &parts[0].consistency)?;
+        let beside = response.cosigned.clone().unwrap_or_default();
+        let strict = covenant
+            .purpose(&query.purpose)
+            .is_some_and(|purpose| purpose.strict && found);
+        let offered = Offered {
+            head,
+            note: &response.checkpoint,
+            proofs: &parts[0].consistency,
+            cosigned: &beside.note,
+            between: &receipt::hashes(&beside.consistency)?,
+            strict,
+            now_s: u64::try_from(self.clock.now().as_second()).unwrap_or(0),
+        };
+        let witnessed_s = self.heads.accept(named, &offered)?;
         // A question that could not be read has one refusal, which is that of every person in it.
         if let [one] = persons.as_slice() {
             persons = vec![one.clone(); query.subjects.len()];
@@ -275,6 +310,7 @@ impl Inquirer {
             request: query.request,
             persons,
             log_size: head.size,
+            witnessed_s,
         })
     }
 
@@ -320,88 +356,42 @@ impl Inquirer {
             result,
             trace: query.trace,
             place,
+            signed: Some(&query.signed),
             request_digest: query.signed.digest(),
             answer_digest: Sha256::digest(answer_bytes).into(),
         };
         Ok(record.check(verified.opening().fields())?)
     }
 
-    /// Keeps what proves a fault of the log: its signed statement and the sizes we held. Nothing of the question.
-    fn keep_evidence(&self, query: &Query, response: &v1::AskResponse) {
-        let path = self.evidence_dir.join(format!("{}.txt", query.request));
-        let heads = self.heads.describe();
+    /// Keeps what proves a fault of the log, and reports it. Nothing of the question is in it.
+    fn keep_evidence(&self, query: &Query, response: &v1::AskResponse, found: &Evidence) {
+        if let Evidence::Log(error) = found {
+            let proofs = receipt::parts(response).ok();
+            let proofs = proofs.as_ref().and_then(|parts| parts.first());
+            let proof =
+                proofs.and_then(|parts| parts.consistency.iter().find(|(from, _)| error.is_from(*from)));
+            let proof = proof.map(|(_, proof)| proof.clone());
+            if let Some(evidence) = self.heads.evidence(error, &response.checkpoint, proof) {
+                return self.alarms.contradiction(&query.request.to_string(), &evidence);
+            }
+        }
         let note = String::from_utf8_lossy(&response.checkpoint);
-        let text = format!(
-            "request {}\nheads held before:\n{heads}\nthe hub's signed checkpoint:\n{note}",
-            query.request
-        );
-        let kept = std::fs::create_dir_all(&self.evidence_dir).and_then(|()| std::fs::write(&path, text));
-        match kept {
-            Ok(()) => tracing::error!(path = %path.display(), "evidence kept"),
-            Err(error) => tracing::error!(%error, "evidence could not be kept"),
+        let mut text = format!("request {}\nrefused because {found}\n", query.request);
+        for answer in &response.answers {
+            let receipt = answer.receipt.clone().unwrap_or_default();
+            let leaf =
+                Opening::decode(&receipt.opening).map(|opening| opening.commitment().leaf_hash().to_string());
+            let leaf = leaf.unwrap_or_else(|_| "that cannot be read".to_owned());
+            text.push_str(&format!(
+                "entry {} with leaf {leaf} and path\n",
+                receipt.leaf_index
+            ));
+            for hash in receipt.inclusion.chunks(32) {
+                text.push_str(&format!("  {}\n", hex::encode(hash)));
+            }
         }
-    }
-}
-
-/// The log heads this node holds, in memory and on disk.
-pub(crate) struct Heads {
-    seen: Mutex<(SeenHeads, u64)>,
-    /// The count of changes that is on disk; locked while writing, so that one write serves all that wait.
-    written: tokio::sync::Mutex<u64>,
-}
-
-impl Heads {
-    pub(crate) fn load(state: &State) -> Result<Self, StateError> {
-        let seen = match state.heads()? {
-            None => SeenHeads::default(),
-            Some(bytes) => SeenHeads::decode(&bytes).map_err(|_| StateError::DoesNotOpen)?,
-        };
-        Ok(Self {
-            seen: Mutex::new((seen, 0)),
-            written: tokio::sync::Mutex::new(0),
-        })
-    }
-
-    fn named(&self) -> Named {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).0.name()
-    }
-
-    fn accept(&self, head: Head, named: &Named, proofs: &[(u64, Vec<Hash>)]) -> Result<(), AskerError> {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.0.accept(named, head, proofs)?;
-        seen.1 += 1;
-        Ok(())
-    }
-
-    fn describe(&self) -> String {
-        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut text = String::new();
-        for head in seen.0.heads() {
-            text.push_str(&format!("{} {}\n", head.size, head.root));
-        }
-        text
-    }
-
-    pub(crate) fn largest(&self) -> u64 {
-        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.0.heads().map(|head| head.size).max().unwrap_or(0)
-    }
-
-    /// Returns when everything accepted so far is durable.
-    async fn persist(&self, state: &Arc<State>) -> Result<(), AskError> {
-        let due = self.seen.lock().unwrap_or_else(PoisonError::into_inner).1;
-        let mut written = self.written.lock().await;
-        if *written >= due {
-            return Ok(());
-        }
-        let (bytes, upto) = {
-            let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-            (seen.0.encode(), seen.1)
-        };
-        let state = Arc::clone(state);
-        let writing = tokio::task::spawn_blocking(move || state.set_heads(&bytes));
-        writing.await.map_err(|_| AskError::Stopped)??;
-        *written = upto;
-        Ok(())
+        text.push_str(&format!("heads held before:\n{}", self.heads.describe()));
+        text.push_str(&format!("the hub's signed checkpoint:\n{note}"));
+        self.alarms.receipt(&query.request.to_string(), text.as_bytes());
     }
 }

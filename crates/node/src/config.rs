@@ -102,6 +102,21 @@ pub struct EpochSection {
 pub struct AuditSection {
     /// Verifier key of the log, `<origin>+<hash>+<base64>`, as `hitmachine keys show` prints it.
     pub verifier: String,
+    /// Witness policy (C2SP tlog-policy): which partners cosign the log, and how many make a quorum. The same file at
+    /// the hub. With `quorum none` answers are shown without witnesses.
+    pub policy: PathBuf,
+    /// How this node witnesses; it does not if absent.
+    pub witness: Option<WitnessSection>,
+}
+
+/// `[audit.witness]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WitnessSection {
+    /// Name of this witness, `<domain>/<partner>/witness`, as in the policy.
+    pub name: String,
+    /// Key file that cosigns.
+    pub key: PathBuf,
 }
 
 /// `[sync]`.
@@ -141,11 +156,15 @@ impl NodeConfig {
             &mut config.state_dir,
             &mut config.state_key,
             &mut config.epoch.key,
+            &mut config.audit.policy,
         ] {
             *each = resolve(path, &*each);
         }
         if let Some(key) = &mut config.signing_key {
             *key = resolve(path, &*key);
+        }
+        if let Some(witness) = &mut config.audit.witness {
+            witness.key = resolve(path, &witness.key);
         }
         for source in &mut config.source {
             source.path = resolve(path, &source.path);

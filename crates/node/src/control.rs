@@ -233,6 +233,9 @@ impl Node {
             synchronised_at: at.map(|at| at.to_string()),
             batches_in_doubt: register.in_doubt.len(),
             log_size_seen: self.inquirer.heads.largest(),
+            witness_quorum: self.inquirer.heads.policy().needed().unwrap_or(1),
+            witnessed_s: self.witnessed_s(),
+            alarms: self.inquirer.alarms.all(),
         }
     }
 }
@@ -319,7 +322,7 @@ pub enum Client {
     /// Through its socket.
     Serving(std::path::PathBuf),
     /// In this process.
-    Own(Box<Node>),
+    Own(Arc<Node>),
 }
 
 impl Client {
@@ -339,7 +342,7 @@ impl Client {
                 Err(error) if error.is_in_use() && begun.elapsed() < PATIENCE => {
                     tokio::time::sleep(Duration::from_millis(50)).await;
                 }
-                opened => return Ok(Self::Own(Box::new(opened?))),
+                opened => return Ok(Self::Own(Arc::new(opened?))),
             }
         }
     }

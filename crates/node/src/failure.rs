@@ -98,6 +98,19 @@ impl From<AskError> for Failure {
                 en,
                 "het antwoord is niet bewezen vastgelegd en wordt niet getoond; waarschuw de privacyfunctionaris",
             ),
+            AskError::NotBacked(_) => Self::new(
+                "not_backed",
+                exit::REFUSED,
+                en,
+                "te weinig partners bevestigen op dit moment het logboek van het knooppunt; het antwoord wordt niet \
+                 getoond. Probeer het over een minuut opnieuw",
+            ),
+            AskError::NoSigningKey => Self::new(
+                "no_signing_key",
+                exit::USAGE,
+                en,
+                "dit station heeft geen signing_key en kan geen vragen stellen",
+            ),
             other => Self::new(
                 "node",
                 exit::REFUSED,

@@ -7,10 +7,12 @@
 //! - [`ask`] asks one question and verifies the answer; [`screen`] asks about a list of households.
 //! - [`control`] lets the command line speak to a node that is running ([`serve`]).
 
+mod alarm;
 pub mod ask;
 pub mod config;
 pub mod control;
 pub mod failure;
+mod heads;
 pub mod language;
 mod link;
 mod node;
@@ -21,7 +23,10 @@ pub mod source;
 pub mod state;
 pub mod sync;
 pub mod view;
+mod witness;
 
+pub use alarm::Alarm;
 pub use config::NodeConfig;
+pub use heads::BackingError;
 pub use link::{Link, LinkError, Own};
 pub use node::{Node, OpenError};

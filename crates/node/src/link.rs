@@ -8,6 +8,7 @@ use hitmachine_core::{Covenant, PartnerId};
 use hitmachine_proto::v1::covenant_service_client::CovenantServiceClient;
 use hitmachine_proto::v1::query_service_client::QueryServiceClient;
 use hitmachine_proto::v1::registry_service_client::RegistryServiceClient;
+use hitmachine_proto::v1::witness_service_client::WitnessServiceClient;
 use hitmachine_proto::{MAX_MESSAGE_BYTES, v1};
 use hitmachine_pseudonym::{DeploymentId, DeploymentKind, KeyCheckValue, KeyEpoch, Scheme};
 use hitmachine_service::client::{ConnectError, classify, connect_lazy};
@@ -41,9 +42,16 @@ impl LinkError {
         match self {
             Self::Connect(error) => error.may_pass(),
             Self::TimedOut => true,
-            Self::Refused(text) => ["busy", "log_stopped", "sync_under_way", "storage"]
-                .iter()
-                .any(|code| text.starts_with(code)),
+            Self::Refused(text) => [
+                "busy",
+                "log_stopped",
+                "log_unconfirmed",
+                "no_quorum",
+                "sync_under_way",
+                "storage",
+            ]
+            .iter()
+            .any(|code| text.starts_with(code)),
             Self::Disagree(_) | Self::Unreadable(_) => false,
         }
     }
@@ -176,6 +184,11 @@ impl Link {
         let mut client =
             QueryServiceClient::new(self.channel.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES);
         Ok(self.within(client.ask(request)).await?.into_inner())
+    }
+
+    /// A client for witnessing.
+    pub fn witness(&self) -> WitnessServiceClient<Channel> {
+        WitnessServiceClient::new(self.channel.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES)
     }
 
     /// A client for synchronising.

@@ -1,9 +1,10 @@
 //! A node: configuration and keys made into something that synchronises and asks.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hitmachine_audit::{LogVerifier, NoteError};
+use hitmachine_audit::{LogVerifier, NoteError, Policy, PolicyError, WitnessName, WitnessSigner};
 use hitmachine_core::{Clock, PartnerId, RequestSigner, SystemClock};
 use hitmachine_identifier::AdmissionError;
 use hitmachine_pseudonym::{
@@ -14,12 +15,15 @@ use hitmachine_service::secret::{Purpose, SecretError, SecretFile};
 use hitmachine_service::tls::{TlsError, client_config, install_provider};
 use hitmachine_store::DbError;
 
-use crate::ask::{Heads, Inquirer};
+use crate::alarm::Alarms;
+use crate::ask::Inquirer;
 use crate::config::NodeConfig;
+use crate::heads::Heads;
 use crate::link::{Link, LinkError, Own};
 use crate::register::LocalRegister;
 use crate::state::{State, StateError, StateKey};
 use crate::sync::Synchroniser;
+use crate::witness::Witnessing;
 
 /// Why a node does not start.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +52,26 @@ pub enum OpenError {
     /// The log's verifier key is not one.
     #[error("audit.verifier is not a verifier key of a log")]
     Verifier(#[from] NoteError),
+    /// The witness policy cannot be read.
+    #[error("cannot read the witness policy {}", path.display())]
+    PolicyFile {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The witness policy is not valid.
+    #[error("witness policy {}: {source}", path.display())]
+    Policy {
+        /// The file.
+        path: PathBuf,
+        /// Line and problem.
+        source: PolicyError,
+    },
+    /// The witness policy names another log than `audit.verifier`, or several.
+    #[error("witness policy {} must name the log of audit.verifier and no other", .0.display())]
+    PolicyOfAnotherLog(PathBuf),
     /// Certificates cannot be used.
     #[error("TLS cannot be set up")]
     Tls(#[from] TlsError),
@@ -82,6 +106,7 @@ pub struct Node {
     pub(crate) link: Arc<Link>,
     pub(crate) synchroniser: Synchroniser,
     pub(crate) inquirer: Inquirer,
+    pub(crate) witnessing: Option<Witnessing>,
 }
 
 impl Node {
@@ -120,6 +145,27 @@ impl Node {
         let key_check_value = pseudonymiser.key_check_value();
         let pseudonymiser: Arc<dyn Pseudonymiser> = Arc::new(pseudonymiser);
         let verifier: LogVerifier = config.audit.verifier.parse()?;
+        let path = &config.audit.policy;
+        let policy = std::fs::read(path).map_err(|source| OpenError::PolicyFile {
+            path: path.clone(),
+            source,
+        })?;
+        let policy = Policy::parse(&policy).map_err(|source| OpenError::Policy {
+            path: path.clone(),
+            source,
+        })?;
+        if !matches!(policy.logs(), [log] if *log.verifier() == verifier) {
+            return Err(OpenError::PolicyOfAnotherLog(path.clone()));
+        }
+        let witness = match &config.audit.witness {
+            None => None,
+            Some(witness) => {
+                let name = WitnessName::new(witness.name.as_str())
+                    .map_err(|_| OpenError::Setting("audit.witness.name"))?;
+                let (_, key) = SecretFile::read(&witness.key, Purpose::Witness)?;
+                Some(WitnessSigner::new(name, &key))
+            }
+        };
 
         let tls = client_config(&config.tls.identity(), &config.tls.authority)?;
         let origin = verifier.origin().as_str().to_owned();
@@ -144,17 +190,21 @@ impl Node {
 
         let (_, state_key) = SecretFile::read(&config.state_key, Purpose::NodeState)?;
         let dir = config.state_dir.clone();
+        let evidence_dir = config.state_dir.join("evidence");
+        let (name, alarm_clock) = (config.partner.clone(), Arc::clone(&clock));
         let opening = tokio::task::spawn_blocking(move || {
             let state = State::open(&dir, &StateKey::from_bytes(*state_key))?;
             state.bind(key_check_value.as_bytes())?;
             let register = LocalRegister::load(&state)?;
-            let heads = Heads::load(&state)?;
-            Ok::<_, StateError>((Arc::new(state), register, heads))
+            let heads = Heads::load(&state, policy)?;
+            let state = Arc::new(state);
+            let alarms = Alarms::load(evidence_dir, name, Arc::clone(&state), alarm_clock)?;
+            Ok::<_, StateError>((state, register, Arc::new(heads), Arc::new(alarms)))
         });
         let opened = opening
             .await
             .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
-        let (state, register, heads) = opened?;
+        let (state, register, heads, alarms) = opened?;
 
         let synchroniser = Synchroniser {
             sources: config.source.clone(),
@@ -169,7 +219,11 @@ impl Node {
         let signing = config.signing_key.as_ref();
         let signing = signing.map(|path| SecretFile::read(path, Purpose::RequestSigning));
         let signer = signing.transpose()?.map(|(_, key)| RequestSigner::new(&key));
-        let evidence_dir = config.state_dir.join("evidence");
+        let witnessing = witness.map(|signer| {
+            let with = (Arc::clone(&state), Arc::clone(&link), Arc::clone(&clock));
+            let (heads, alarms) = (Arc::clone(&heads), Arc::clone(&alarms));
+            Witnessing::new(signer, verifier.clone(), heads, alarms, with)
+        });
         let inquirer = Inquirer {
             pseudonymiser,
             signer,
@@ -178,19 +232,35 @@ impl Node {
             clock,
             verifier,
             heads,
-            evidence_dir,
+            alarms,
         };
         Ok(Self {
             config,
             link,
             synchroniser,
             inquirer,
+            witnessing,
         })
     }
 
     /// Its configuration.
     pub fn config(&self) -> &NodeConfig {
         &self.config
+    }
+
+    /// Witnesses the hub's log for ever, if it is configured to; [`serve`](crate::serve::serve) does so too.
+    pub async fn witness(&self) {
+        match &self.witnessing {
+            Some(witnessing) => witnessing.keep().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Seconds since a quorum of partners cosigned the log, as far as this node knows.
+    pub fn witnessed_s(&self) -> Option<u64> {
+        let (_, time) = self.inquirer.heads.cosigned();
+        let now = u64::try_from(self.inquirer.clock.now().as_second()).unwrap_or(0);
+        (time > 0).then(|| now.saturating_sub(time))
     }
 
     /// Asks, synchronises one at a time, and verifies; see [`Inquirer`].

@@ -32,6 +32,7 @@ pub async fn serve(
         () = shutdown => Ok(()),
         listening = listen(Arc::clone(&node), listener) => listening,
         () = keep_in_step(&node) => Ok(()),
+        () = node.witness() => Ok(()),
     };
     // A sync that is under way stops between two batches; both sides know how far it was.
     let _ = std::fs::remove_file(socket);

@@ -7,7 +7,10 @@
 //! | `batches` | generation u32 ‖ sequence u64 | the batch as it was sent, with local references |
 //! | `meta` | `sync` | [`SyncMark`] |
 //! | `meta` | `key-check` | key check value of the pseudonym key that the tokens are made with |
-//! | `meta` | `heads` | log heads not yet proven prefixes of a later one |
+//! | `meta` | `heads`, `head-notes` | log heads not yet proven prefixes of a later one, and their signed notes |
+//! | `meta` | `cosigned` | the newest checkpoint that a quorum of partners cosigned |
+//! | `meta` | `witness/<log>` | what this node cosigned last |
+//! | `meta` | `alarms` | what this node found wrong with the log |
 //!
 //! Like at the broker, batches are the truth: a batch is written here before it is sent, so that after a stop the
 //! node knows what a broker that had taken it holds. Every value is sealed with XChaCha20-Poly1305 under the node's
@@ -251,25 +254,27 @@ impl State {
         Ok(self.db.commit()?)
     }
 
-    /// The log heads, as [`State::set_heads`] got them.
+    /// A value kept under a name, as [`State::set_values`] got it.
     ///
     /// # Errors
     /// [`StateError`].
-    pub fn heads(&self) -> Result<Option<Vec<u8>>, StateError> {
-        let Some(sealed) = self.meta.get("heads").map_err(DbError::from)? else {
+    pub fn value(&self, name: &str) -> Result<Option<Vec<u8>>, StateError> {
+        let Some(sealed) = self.meta.get(name).map_err(DbError::from)? else {
             return Ok(None);
         };
-        Ok(Some(self.open_value(META, b"heads", &sealed)?.to_vec()))
+        Ok(Some(self.open_value(META, name.as_bytes(), &sealed)?.to_vec()))
     }
 
-    /// Remembers log heads, durably.
+    /// Remembers values by name, all durable when it returns.
     ///
     /// # Errors
     /// [`StateError`].
-    pub fn set_heads(&self, heads: &[u8]) -> Result<(), StateError> {
-        self.meta
-            .insert("heads", self.seal(META, b"heads", heads)?)
-            .map_err(DbError::from)?;
+    pub fn set_values<N: AsRef<str>>(&self, values: &[(N, Vec<u8>)]) -> Result<(), StateError> {
+        for (name, value) in values {
+            let name = name.as_ref();
+            let sealed = self.seal(META, name.as_bytes(), value)?;
+            self.meta.insert(name, sealed).map_err(DbError::from)?;
+        }
         Ok(self.db.commit()?)
     }
 }
@@ -375,11 +380,14 @@ mod tests {
             state
                 .append(mark, &[(1, vec![change(1, Some("LP-2026-0042")), withdrawn])])
                 .unwrap();
-            state.set_heads(b"heads").unwrap();
+            state.set_values(&[("heads", b"heads".to_vec())]).unwrap();
         }
         let state = State::open(dir.path(), &key).unwrap();
         assert_eq!(state.mark().unwrap(), mark);
-        assert_eq!(state.heads().unwrap().as_deref(), Some(b"heads".as_slice()));
+        assert_eq!(
+            state.value("heads").unwrap().as_deref(),
+            Some(b"heads".as_slice())
+        );
         let mut seen = Vec::new();
         state
             .batches(2, &mut |sequence, changes| seen.push((sequence, changes)))

@@ -6,6 +6,7 @@ use hitmachine_core::{Covenant, PartnerStatus, Refusal};
 use hitmachine_proto::answer::Outcome;
 use serde::{Deserialize, Serialize};
 
+use crate::alarm::Alarm;
 use crate::ask::VerifiedAnswer;
 use crate::language::Language;
 use crate::source::RowIssue;
@@ -17,6 +18,9 @@ pub struct AnswerView {
     pub request_id: String,
     /// Size of the log in which every entry below is proven.
     pub log_size: u64,
+    /// Seconds since a quorum of partners cosigned the log; absent if the policy asks for no witnesses.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub witnessed_s: Option<u64>,
     /// One for each person, in the order asked.
     pub persons: Vec<PersonView>,
 }
@@ -109,6 +113,7 @@ impl AnswerView {
         Self {
             request_id: answer.request.to_string(),
             log_size: answer.log_size,
+            witnessed_s: answer.witnessed_s,
             persons,
         }
     }
@@ -155,6 +160,22 @@ impl AnswerView {
                 language.pick("Vastgelegd als logregel", "Recorded as log entry"),
                 person.log_index + 1,
                 language.pick("; het bewijs is gecontroleerd.", "; the proof has been checked."),
+            ));
+        }
+        if let Some(age) = self
+            .witnessed_s
+            .filter(|age| *age >= hitmachine_audit::WARN_AGE_S)
+        {
+            text.push_str(&format!(
+                "{} {age} {}\n",
+                language.pick(
+                    "Let op: partners bevestigden het logboek",
+                    "Note: partners cosigned the log"
+                ),
+                language.pick(
+                    "seconden geleden voor het laatst.",
+                    "seconds ago for the last time."
+                ),
             ));
         }
         text
@@ -255,6 +276,12 @@ pub struct StatusView {
     pub batches_in_doubt: usize,
     /// Largest size of the hub's log that this node has seen.
     pub log_size_seen: u64,
+    /// Partners that must cosign the log; 0 if the policy asks for none.
+    pub witness_quorum: usize,
+    /// Seconds since a quorum cosigned the log, as far as this node knows.
+    pub witnessed_s: Option<u64>,
+    /// Alarms about the log, oldest first.
+    pub alarms: Vec<Alarm>,
 }
 
 impl StatusView {
@@ -293,6 +320,62 @@ impl StatusView {
             language.pick("Logregels gezien", "Log entries seen"),
             &self.log_size_seen.to_string(),
         ]);
-        format!("{table}\n")
+        let witnessed = match (self.witness_quorum, self.witnessed_s) {
+            (0, _) => language.pick("niet gevraagd", "not asked for").to_owned(),
+            (_, None) => never.to_owned(),
+            (quorum, Some(age)) => format!(
+                "{age} s ({} {quorum}){}",
+                language.pick("quorum", "quorum"),
+                if age >= hitmachine_audit::WARN_AGE_S {
+                    language.pick("; te lang geleden", "; too long ago")
+                } else {
+                    ""
+                }
+            ),
+        };
+        table.add_row([
+            language.pick("Logboek bevestigd door partners", "Log cosigned by partners"),
+            &witnessed,
+        ]);
+        let mut text = format!("{table}\n");
+        for alarm in &self.alarms {
+            let by = if alarm.by.is_empty() {
+                language.pick("het knooppunt", "the hub")
+            } else {
+                &alarm.by
+            };
+            text.push_str(&format!(
+                "ALARM {} {} ({by})\n",
+                alarm.at,
+                alarm_text(&alarm.code, language)
+            ));
+            if let Some(evidence) = &alarm.evidence {
+                text.push_str(&format!("  {}\n", evidence.display()));
+            }
+        }
+        text
+    }
+}
+
+/// An alarm in words.
+fn alarm_text(code: &str, language: Language) -> &'static str {
+    match code {
+        "fork_proven" => language.pick(
+            "bewezen: het knooppunt heeft twee verschillende logboeken ondertekend",
+            "proven: the hub signed two different logs",
+        ),
+        "log_not_continued" => language.pick(
+            "het logboek van het knooppunt sluit niet aan op wat eerder is gezien",
+            "the hub's log does not continue what was seen before",
+        ),
+        "receipt_refused" => language.pick(
+            "een bewijs van vastlegging klopte niet",
+            "a proof of logging did not hold",
+        ),
+        "log_incomplete" => language.pick(
+            "in het logboek ontbreekt een regel die niet is gewist",
+            "an entry of the log is missing and was not erased",
+        ),
+        _ => language.pick("gemeld door een partner", "reported by a partner"),
     }
 }

@@ -11,6 +11,8 @@ use crate::{WireError, v1};
 
 /// The most persons in one query, whatever the covenant says.
 pub const MAX_SUBJECTS: usize = 64;
+/// The most bytes of one query: 64 persons with all their identifiers take 11 kB. The log keeps the bytes as they came.
+pub const MAX_QUERY_BYTES: usize = 32 * 1024;
 /// The most identifiers of one person.
 const MAX_TOKENS: usize = 4;
 
@@ -28,6 +30,12 @@ pub struct MalformedQuery {
 /// # Errors
 /// [`MalformedQuery`] names the first field that is missing or wrong.
 pub fn parse(signed: SignedRequest) -> Result<Query, MalformedQuery> {
+    if signed.bytes().len() > MAX_QUERY_BYTES {
+        return Err(MalformedQuery {
+            request: None,
+            field: "query_too_long",
+        });
+    }
     let wire = v1::Query::decode(signed.bytes()).map_err(|_| MalformedQuery {
         request: None,
         field: "query_encoding",

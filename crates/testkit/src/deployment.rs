@@ -3,6 +3,7 @@
 //! ```text
 //! deployment.toml        what it was made with
 //! covenant.toml
+//! witness-policy.txt
 //! authority/             the test authority
 //! registers/             the partners' files and the screening list
 //! broker/                broker.toml, certificate, keys, data
@@ -18,7 +19,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 
-use hitmachine_audit::{LogSigner, Origin};
+use hitmachine_audit::{LogSigner, Origin, Policy, WitnessSigner};
 use hitmachine_core::RequestSigner;
 use hitmachine_pseudonym::{DeploymentId, HmacSha256Pseudonymiser, KeyEpoch, NodeKey, Pepper};
 use hitmachine_service::secret::{Purpose, SecretError, SecretFile};
@@ -48,6 +49,9 @@ pub struct Recipe {
     pub persons: usize,
     /// The day that ages were computed for.
     pub today: Date,
+    /// Whether a quorum of the partners must witness the log. Without it a broker answers by itself.
+    #[serde(default)]
+    pub witnessed: bool,
 }
 
 /// Why a deployment could not be made.
@@ -320,6 +324,20 @@ impl Deployment {
 
         let origin = Origin::new(LOG_ORIGIN).map_err(|_| DeploymentError::Random)?;
         let verifier = LogSigner::new(origin, &signing).verifier().to_string();
+        let witness_keys = MEMBERS.iter().map(|_| random()).collect::<Result<Vec<_>, _>>()?;
+        let log = LogSigner::new(
+            Origin::new(LOG_ORIGIN).map_err(|_| DeploymentError::Random)?,
+            &signing,
+        );
+        self.write(
+            "witness-policy.txt",
+            &policy(&log, &witness_keys, self.recipe.witnessed)?,
+        )?;
+        for (member, key) in MEMBERS.iter().zip(&witness_keys) {
+            let dir = self.dir.join("nodes").join(member.id);
+            folder(&dir)?;
+            SecretFile::write_new(&dir.join("witness.key"), Purpose::Witness, 0, key)?;
+        }
         for ((member, n), request_key) in MEMBERS.iter().zip(10u64..).zip(&request_keys) {
             let dir = self.dir.join("nodes").join(member.id);
             folder(&dir)?;
@@ -339,6 +357,26 @@ impl Deployment {
         }
         Ok(())
     }
+}
+
+/// Name of a partner's witness.
+pub fn witness_name(partner: &str) -> String {
+    format!("hitmachine.example/{partner}/witness")
+}
+
+/// The witness policy: all partners, with a quorum of them or without.
+fn policy(log: &LogSigner, keys: &[[u8; 32]], witnessed: bool) -> Result<String, DeploymentError> {
+    if !witnessed {
+        return Ok(format!("log {}\nquorum none\n", log.verifier()));
+    }
+    let witnesses = MEMBERS.iter().zip(keys).map(|(member, key)| {
+        let name = witness_name(member.id)
+            .parse()
+            .map_err(|_| DeploymentError::Random)?;
+        Ok(WitnessSigner::new(name, key).verifier())
+    });
+    let witnesses = witnesses.collect::<Result<Vec<_>, DeploymentError>>()?;
+    Policy::generate(&log.verifier(), &witnesses).map_err(|_| DeploymentError::Random)
 }
 
 fn random() -> Result<[u8; 32], DeploymentError> {
@@ -444,6 +482,8 @@ origin = "{LOG_ORIGIN}"
 signing_key = "audit-signing.key"
 wrapping_key = "audit-wrapping.key"
 keys_dir = "audit-keys"
+policy = "../witness-policy.txt"
+publish_listen = "127.0.0.1:0"
 segment_mib = 16
 
 [metrics]
@@ -487,6 +527,11 @@ key = "node-key.key"
 
 [audit]
 verifier = "{verifier}"
+policy = "../../witness-policy.txt"
+
+[audit.witness]
+name = "{witness}"
+key = "witness.key"
 
 [sync]
 every_minutes = 60
@@ -494,6 +539,7 @@ watch_seconds = 2
 "#,
         name = member.name,
         id = member.id,
+        witness = witness_name(member.id),
         prefixes = population.prefixes(),
     );
     if let Some(file) = member.source.and_then(|register| files.registers.get(&register)) {

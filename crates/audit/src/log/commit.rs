@@ -1,6 +1,6 @@
 //! One batch: build the frame, read it back, write, flush, sign.
 
-use std::time::Instant;
+use std::{collections::BTreeSet, time::Instant};
 
 use zeroize::Zeroizing;
 
@@ -16,6 +16,14 @@ use crate::{
     receipt::Logged,
     replay::Place,
 };
+
+/// The records of a batch are in its body; this is what else there is to know of them.
+pub(super) struct Built {
+    pub(super) logged: Vec<Logged>,
+    pub(super) root_after: Hash,
+    /// The keys they are sealed with.
+    pub(super) key_ids: BTreeSet<u32>,
+}
 
 impl Log {
     pub(super) fn commit_frame(&mut self, drafts: Vec<Draft>) -> Result<Batch, CommitError> {
@@ -44,7 +52,11 @@ impl Log {
         let first_index = self.head.size;
 
         let mut body = Vec::with_capacity(length);
-        let (logged, root_after) = self.build(drafts, period, &mut body)?;
+        let Built {
+            logged,
+            root_after,
+            key_ids,
+        } = self.build(drafts, period, &mut body)?;
         let header = Header {
             segment,
             first_index,
@@ -71,12 +83,16 @@ impl Log {
             size: first_index + u64::from(count),
             root: header.root_after,
         };
-        self.note_place(Place {
+        let place = Place {
             first_index,
             segment,
             offset,
             length: length as u64,
-        });
+        };
+        let controls = (first_index..).zip(&logged);
+        let controls = controls.filter(|(_, logged)| matches!(logged, Logged::Control(_)));
+        let controls = controls.map(|(index, _)| index).collect();
+        self.note_place(place, key_ids, controls);
         let checkpoint = Checkpoint {
             origin: self.signer.origin().clone(),
             size: self.head.size,
@@ -97,7 +113,7 @@ impl Log {
     }
 
     /// Shows readers what is durable now.
-    fn note_place(&self, place: Place) {
+    fn note_place(&self, place: Place, key_ids: BTreeSet<u32>, controls: Vec<u64>) {
         let mut book = self.reader.book_mut();
         if let Some(path) = self.wal.segments.get(&place.segment)
             && !book.segments.contains_key(&place.segment)
@@ -105,6 +121,8 @@ impl Log {
             book.segments.insert(place.segment, path.clone());
         }
         book.places.push(place);
+        book.key_ids.entry(place.segment).or_default().extend(key_ids);
+        book.controls.extend(controls);
         book.durable = self.head;
     }
 
@@ -114,7 +132,7 @@ impl Log {
         drafts: Vec<Draft>,
         period: Period,
         body: &mut Vec<u8>,
-    ) -> Result<(Vec<Logged>, Hash), CommitError> {
+    ) -> Result<Built, CommitError> {
         // Two salts and two nonces each, from one call for the whole batch.
         let payloads = drafts
             .iter()
@@ -126,6 +144,7 @@ impl Log {
 
         let mut logged = Vec::with_capacity(drafts.len());
         let mut leaves = Vec::with_capacity(drafts.len());
+        let mut key_ids = BTreeSet::new();
         let mut keys = self.reader.keys_mut();
         for (index, draft) in (self.head.size..).zip(drafts) {
             match draft.0 {
@@ -139,6 +158,7 @@ impl Log {
                         let key = keys.key(group, class, period)?;
                         let aad = aad(self.signer.origin().as_str(), index, group);
                         let text = key.seal(nonce, &aad, &opening.group_bytes(group));
+                        key_ids.insert(key.id());
                         sealed.push((key.id(), nonce, text.ok_or(CommitError::Mismatch)?));
                     }
                     let [a, b] = [&sealed[0], &sealed[1]].map(|(key_id, nonce, text)| Sealed {
@@ -168,7 +188,11 @@ impl Log {
         for leaf in leaves {
             front.push(leaf);
         }
-        Ok((logged, front.root()))
+        Ok(Built {
+            logged,
+            root_after: front.root(),
+            key_ids,
+        })
     }
 }
 

@@ -98,6 +98,9 @@ pub enum CommitError {
     /// The committing thread panicked.
     #[error("commit panicked")]
     Panicked,
+    /// An erasure failed; only opening the log again tells how far it came.
+    #[error("erasure failed")]
+    Erasure(#[source] Box<EraseError>),
 }
 
 impl CommitError {
@@ -113,12 +116,70 @@ impl CommitError {
             Self::Io(_) => "log_io",
             Self::Sign(error) => error.code(),
             Self::Panicked => "commit_panicked",
+            Self::Erasure(error) => error.code(),
         }
     }
 
     /// False if nothing was touched and the log goes on.
     pub const fn is_fatal(&self) -> bool {
         !matches!(self, Self::Empty | Self::TooLarge)
+    }
+}
+
+/// Why nothing, or not everything, was erased.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EraseError {
+    /// `ground` or `by` is empty, longer than 255 bytes or has control characters. Nothing was touched.
+    #[error("ground or author of the erasure is not a short text")]
+    Text,
+    /// An earlier erasure is not finished. Nothing was touched.
+    #[error("an earlier erasure is not finished")]
+    Unfinished,
+    /// The log is no longer as it was when the plan was made. Nothing was touched.
+    #[error("the log has changed since the erasure was planned")]
+    Stale,
+    /// The published bundles lack this entry, the first of those whose segments are to be unlinked, or have
+    /// another. Nothing was touched by this call: mend the published folder, then finish the erasure.
+    #[error("entry {0} is not in the published bundles")]
+    Published(u64),
+    /// The key files could not be removed.
+    #[error("period keys cannot be destroyed")]
+    Keys(#[source] KeyRingError),
+    /// The caller's step failed.
+    #[error("what is derived from the erased entries could not be removed")]
+    Hook(#[source] io::Error),
+    /// The segments could not be removed.
+    #[error("segments cannot be removed")]
+    Io(#[source] io::Error),
+    /// The intent or the end could not be logged.
+    #[error("erasure cannot be logged")]
+    Commit(#[from] CommitError),
+}
+
+impl EraseError {
+    /// Stable name for machines.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Text => "erase_text",
+            Self::Unfinished => "erase_unfinished",
+            Self::Stale => "erase_stale",
+            Self::Published(_) => "erase_published",
+            Self::Keys(error) => error.code(),
+            Self::Hook(_) => "erase_hook",
+            Self::Io(_) => "log_io",
+            Self::Commit(error) => error.code(),
+        }
+    }
+
+    /// False if nothing was touched by this call and the log goes on. Otherwise it has stopped; after opening
+    /// it again [`Log::finish_erasure`](super::Log::finish_erasure) goes on where it ended.
+    pub const fn is_fatal(&self) -> bool {
+        match self {
+            Self::Text | Self::Unfinished | Self::Stale | Self::Published(_) => false,
+            Self::Keys(_) | Self::Hook(_) | Self::Io(_) => true,
+            Self::Commit(error) => error.is_fatal(),
+        }
     }
 }
 

@@ -3,24 +3,40 @@
 use std::{
     fmt, io, iter,
     ops::Range,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
 use serde_json::{Map, Value};
 
-use super::{HeadConflict, book::Book, commit::aad};
+use super::{HeadConflict, book::Book, bundles, commit::aad};
 use crate::{
     checkpoint::Head,
     disk::Disk,
     draft::parse_control,
-    fields::{Commitment, Fields, Group, Opening, Processing},
+    fields::{CONTROL, Commitment, Group, Opening, Processing},
     frame::{self, FrameError, Record, Sealed},
-    hash::Hash,
-    keyring::KeyRing,
+    hash::{Hash, leaf_hash},
+    keyring::{KeyRing, KeyUse},
     note::Origin,
     replay::Place,
 };
+
+/// Where entries are read from, and which.
+enum Located {
+    Frame(FramePlace),
+    /// Their segment was unlinked; so many as are in one bundle.
+    Unlinked(Range<u64>),
+}
+
+impl Located {
+    fn end(&self) -> u64 {
+        match self {
+            Self::Frame(frame) => frame.range.end,
+            Self::Unlinked(range) => range.end,
+        }
+    }
+}
 
 /// A frame and the entries it holds.
 struct FramePlace {
@@ -29,8 +45,8 @@ struct FramePlace {
     path: Option<PathBuf>,
 }
 
-/// Why an entry cannot be read. Everything but `NoEntry` and `Io` means that the file was changed since it
-/// was written.
+/// Why an entry cannot be read. Everything but `NoEntry`, `Bundle` and `Io` means that the file was changed
+/// since it was written.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReadError {
@@ -49,6 +65,9 @@ pub enum ReadError {
     /// The payload opens, but is not what was committed to.
     #[error("payload of entry {0} does not fit its commitment")]
     Commitment(u64),
+    /// The segment of this entry was unlinked by an erasure, and no published bundle has it.
+    #[error("entry {0} was erased and is in no published bundle")]
+    Bundle(u64),
     /// The disk.
     #[error("log cannot be read")]
     Io(#[from] io::Error),
@@ -63,8 +82,26 @@ impl ReadError {
             Self::Leaf(_) => "leaf",
             Self::Payload(_) => "payload",
             Self::Commitment(_) => "commitment",
+            Self::Bundle(_) => "erased_bundle",
             Self::Io(_) => "log_io",
         }
+    }
+
+    /// The first entry that cannot be read; `None` if the disk refused.
+    pub const fn index(&self) -> Option<u64> {
+        match self {
+            Self::NoEntry(index)
+            | Self::Frame(index, _)
+            | Self::Leaf(index)
+            | Self::Payload(index)
+            | Self::Commitment(index)
+            | Self::Bundle(index) => Some(*index),
+            Self::Io(_) => None,
+        }
+    }
+
+    fn is_not_found(&self) -> bool {
+        matches!(self, Self::Io(error) if error.kind() == io::ErrorKind::NotFound)
     }
 }
 
@@ -73,11 +110,13 @@ impl ReadError {
 pub struct StoredEntry {
     /// Index of the leaf.
     pub index: u64,
-    /// Time of its commit in milliseconds since 1970, as the broker's clock had it.
+    /// Time of its commit in milliseconds since 1970, as the broker's clock had it. 0 if its segment was
+    /// unlinked after an erasure: the time went with it.
     pub time_ms: u64,
     /// The leaf.
     pub leaf_hash: Hash,
-    /// The period keys that groups A and B were sealed with, also when they are destroyed; `None` for a control entry.
+    /// The period keys that groups A and B were sealed with, also when they are destroyed; `None` for a
+    /// control entry, and for a payload whose segment was unlinked.
     pub key_ids: Option<[u32; 2]>,
     /// What is left to read.
     pub content: StoredContent,
@@ -91,7 +130,7 @@ pub enum StoredContent {
     /// All of it, checked against the commitment.
     Open(Opening),
     /// Group B was erased; group A, checked against the commitment.
-    Processing(Fields),
+    Processing(Processing),
     /// Group A was erased. What may be left of group B cannot be checked without it and is not shown.
     Erased,
 }
@@ -102,6 +141,8 @@ pub struct LogReader {
     pub(super) book: Arc<RwLock<Book>>,
     pub(super) keys: Arc<RwLock<KeyRing>>,
     pub(super) disk: Arc<dyn Disk>,
+    /// Folder of the published log.
+    pub(super) published: Arc<Path>,
     pub(super) origin: Origin,
 }
 
@@ -156,6 +197,16 @@ impl LogReader {
             .flatten()
     }
 
+    /// Indexes of the public control entries, in order.
+    pub fn controls(&self) -> Vec<u64> {
+        self.book().controls.clone()
+    }
+
+    /// What a period key is for; `None` if it was destroyed.
+    pub fn key_use(&self, id: u32) -> Option<KeyUse> {
+        self.keys().use_of(id)
+    }
+
     /// Checks that a head which others saw lies on this log.
     ///
     /// # Errors
@@ -186,13 +237,17 @@ impl LogReader {
 
     /// The entries of a range in order, payloads decrypted, as far as the log goes. After an error the next frame
     /// follows.
+    ///
+    /// An entry whose segment was unlinked after an erasure is read from its published bundle: a control entry
+    /// is still there, of a payload only the leaf.
     pub fn entries(&self, range: Range<u64>) -> impl Iterator<Item = Result<StoredEntry, ReadError>> {
         let mut next = range.start;
         let frames = iter::from_fn(move || {
-            let frame = self.frame_of(next).filter(|_| next < range.end)?;
-            let wanted = next.max(range.start)..range.end.min(frame.range.end);
-            next = frame.range.end;
-            Some(self.read_frame(&frame, &wanted))
+            let located = self.locate(next).filter(|_| next < range.end)?;
+            let end = located.end();
+            let wanted = next..range.end.min(end);
+            next = end;
+            Some(self.read_located(&located, &wanted))
         });
         frames.flatten()
     }
@@ -206,8 +261,13 @@ impl LogReader {
         let mut entries = Vec::new();
         let mut next = range.start;
         while next < range.end {
-            let frame = self.frame_of(next).ok_or(ReadError::NoEntry(next))?;
-            let bytes = self.read_bytes(&frame)?;
+            let Some(Located::Frame(frame)) = self.locate(next) else {
+                return Err(ReadError::NoEntry(next));
+            };
+            let bytes = match self.read_bytes(&frame) {
+                Err(_) if self.is_unlinked(next) => return Err(ReadError::NoEntry(next)),
+                bytes => bytes?,
+            };
             let parsed = frame::parse(&bytes).map_err(|error| ReadError::Frame(frame.range.start, error))?;
             for (index, record) in (frame.range.start..).zip(&parsed.records) {
                 if index >= next && index < range.end {
@@ -239,11 +299,15 @@ impl LogReader {
         self.keys.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The frame that holds an entry.
-    fn frame_of(&self, index: u64) -> Option<FramePlace> {
+    /// Where the entry is, with those behind it in the same place.
+    fn locate(&self, index: u64) -> Option<Located> {
         let book = self.book();
         if index >= book.durable.size {
             return None;
+        }
+        let first = book.first_framed();
+        if index < first {
+            return Some(Located::Unlinked(bundles::in_one_bundle(&(index..first))));
         }
         let after = book.places.partition_point(|place| place.first_index <= index);
         let place = *book.places.get(after.checked_sub(1)?)?;
@@ -252,34 +316,105 @@ impl LogReader {
             .get(after)
             .map_or(book.durable.size, |next| next.first_index);
         let path = book.segments.get(&place.segment).cloned();
-        Some(FramePlace {
+        Some(Located::Frame(FramePlace {
             range: place.first_index..end,
             place,
             path,
-        })
+        }))
+    }
+
+    /// An erasure has taken the segment of this entry away, perhaps a moment ago.
+    fn is_unlinked(&self, index: u64) -> bool {
+        index < self.book().first_framed()
+    }
+
+    fn read_located(&self, located: &Located, wanted: &Range<u64>) -> Vec<Result<StoredEntry, ReadError>> {
+        let read = match located {
+            Located::Frame(frame) => self.read_frame(frame, wanted),
+            Located::Unlinked(_) => return self.read_unlinked(wanted),
+        };
+        match read {
+            Err(error) if error.is_not_found() && self.is_unlinked(wanted.start) => {
+                self.read_unlinked(wanted)
+            }
+            read => read.unwrap_or_else(|error| vec![Err(error)]),
+        }
     }
 
     fn read_frame(
         &self,
         frame: &FramePlace,
         wanted: &Range<u64>,
-    ) -> impl Iterator<Item = Result<StoredEntry, ReadError>> + use<> {
-        let read = || {
-            let bytes = self.read_bytes(frame)?;
-            let parsed = frame::parse(&bytes).map_err(|error| ReadError::Frame(frame.range.start, error))?;
-            let records = (frame.range.start..).zip(&parsed.records);
-            let mut entries: Vec<_> = records
-                .filter(|(index, _)| wanted.contains(index))
-                .map(|(index, record)| self.entry(index, parsed.header.time_ms, record))
-                .collect();
-            // A frame that lost records since it was written.
-            let found = wanted.start + entries.len() as u64;
-            if found < wanted.end {
-                entries.push(Err(ReadError::Leaf(found)));
+    ) -> Result<Vec<Result<StoredEntry, ReadError>>, ReadError> {
+        let bytes = self.read_bytes(frame)?;
+        let parsed = frame::parse(&bytes).map_err(|error| ReadError::Frame(frame.range.start, error))?;
+        let records = (frame.range.start..).zip(&parsed.records);
+        let mut entries: Vec<_> = records
+            .filter(|(index, _)| wanted.contains(index))
+            .map(|(index, record)| self.entry(index, parsed.header.time_ms, record))
+            .collect();
+        // A frame that lost records since it was written.
+        let found = wanted.start + entries.len() as u64;
+        if found < wanted.end {
+            entries.push(Err(ReadError::Leaf(found)));
+        }
+        Ok(entries)
+    }
+
+    fn read_unlinked(&self, wanted: &Range<u64>) -> Vec<Result<StoredEntry, ReadError>> {
+        let mut entries = Vec::new();
+        let mut next = wanted.start;
+        while next < wanted.end {
+            let part = bundles::in_one_bundle(&(next..wanted.end));
+            next = part.end;
+            match bundles::read(&*self.disk, &self.published, &part) {
+                Ok(Some(bundle)) => {
+                    let each = part.zip(&bundle);
+                    entries.extend(each.map(|(index, entry)| self.published_entry(index, entry)));
+                }
+                Ok(None) => entries.push(Err(ReadError::Bundle(part.start))),
+                Err(error) => entries.push(Err(error.into())),
             }
-            Ok(entries)
+        }
+        entries
+    }
+
+    fn published_entry(&self, index: u64, entry: &[u8]) -> Result<StoredEntry, ReadError> {
+        let leaf_hash = leaf_hash(entry);
+        if self.node(0, index) != Some(leaf_hash) {
+            return Err(ReadError::Leaf(index));
+        }
+        let content = match entry.split_first() {
+            Some((&CONTROL, json)) => {
+                StoredContent::Control(parse_control(json).ok_or(ReadError::Payload(index))?)
+            }
+            _ => StoredContent::Erased,
         };
-        read().unwrap_or_else(|error| vec![Err(error)]).into_iter()
+        Ok(StoredEntry {
+            index,
+            time_ms: 0,
+            leaf_hash,
+            key_ids: None,
+            content,
+        })
+    }
+
+    /// The first entry of a range that the published bundles do not have as it is in the tree.
+    pub(super) fn not_published(&self, range: Range<u64>) -> Option<u64> {
+        let mut next = range.start;
+        while next < range.end {
+            let part = bundles::in_one_bundle(&(next..range.end));
+            next = part.end;
+            let Ok(Some(entries)) = bundles::read(&*self.disk, &self.published, &part) else {
+                return Some(part.start);
+            };
+            let mut leaves = part.zip(&entries);
+            let differs = leaves.find(|(index, entry)| self.node(0, *index) != Some(leaf_hash(entry)));
+            if let Some((index, _)) = differs {
+                return Some(index);
+            }
+        }
+        None
     }
 
     fn read_bytes(&self, frame: &FramePlace) -> io::Result<Vec<u8>> {
@@ -340,7 +475,7 @@ impl LogReader {
             return Err(ReadError::Commitment(index));
         }
         let Some(b) = b else {
-            return Ok(StoredContent::Processing(processing.into_fields()));
+            return Ok(StoredContent::Processing(processing));
         };
         let opening = processing.join(&b).ok_or(ReadError::Commitment(index))?;
         if opening.commitment() != *commitment {

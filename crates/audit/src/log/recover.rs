@@ -10,7 +10,7 @@ use serde_json::json;
 use super::{OpenError, Torn};
 use crate::{
     disk::{self, Disk},
-    draft::Draft,
+    draft::{Draft, RECOVERED},
     hash::sha256,
     note::LogSigner,
     wal,
@@ -68,8 +68,8 @@ pub(super) fn owed(disk: &dyn Disk, dir: &Path, recovered: &[(u64, String)]) -> 
         let bytes = disk::read(disk, &dir.join(name))?;
         let torn = (index, sha256(&[&bytes]).to_string());
         if !known.contains(&torn) {
-            let entry = json!({"type": "recovered", "index": index, "bytes": bytes.len(), "sha256": torn.1});
-            owed.push(Draft::control(&entry).map_err(io::Error::other)?);
+            let entry = json!({"type": RECOVERED, "index": index, "bytes": bytes.len(), "sha256": torn.1});
+            owed.push(Draft::own_control(&entry).map_err(io::Error::other)?);
             known.push(torn);
         }
     }

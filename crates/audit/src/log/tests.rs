@@ -11,7 +11,7 @@ use crate::{
         read,
         testing::{FailingDisk, OpKind, SimulatedDisk},
     },
-    frame::FrameError,
+    frame::{FrameError, Sealed},
     log::commit::aad,
     replay::Place,
 };
@@ -94,7 +94,9 @@ fn the_frame_must_say_what_was_to_be_logged() {
     let Log { edge, .. } = &log;
     let edge = edge.clone();
     let mut body = Vec::new();
-    let (logged, root_after) = log
+    let commit::Built {
+        logged, root_after, ..
+    } = log
         .build(vec![draft("one"), draft("two")], Period::of_unix_ms(0), &mut body)
         .unwrap();
     let header = frame::Header {
@@ -218,6 +220,13 @@ fn exchanged_and_rewritten_payloads_are_named() {
             .filter_map(Result::err)
             .map(|error| (error.code(), format!("{error}")))
             .collect();
+        // The check names the first of them.
+        let found = completeness(&log.reader(), &mut |_, _| {});
+        let index = log.entries().find_map(|entry| entry.err()?.index()).unwrap();
+        let wrong = (index, Incomplete::Payload);
+        let lost = log.reader.keys().by_id(2).is_none();
+        let first = if lost { (0, Incomplete::Key(2)) } else { wrong };
+        assert_eq!((found.entries, found.first_bad), (4, Some(first)));
         bad
     };
     let exchanged = start.fork();
@@ -286,15 +295,22 @@ fn what_changes_under_an_open_log_is_noticed_when_read() {
         log.read_entry(2),
         Err(ReadError::Frame(1, FrameError::Checksum))
     ));
+    let first_bad = |log: &Log| completeness(&log.reader(), &mut |_, _| {}).first_bad;
+    assert_eq!(first_bad(&log), Some((1, Incomplete::Frame)));
     assert!(log.read_entry(0).is_ok());
     disk.edit(std::path::Path::new(SEGMENT), |bytes| *bytes = good.clone())
         .unwrap();
     assert!(log.read_entry(2).is_ok());
+    assert!(matches!(log.read_entry(3), Err(ReadError::NoEntry(3))));
+    assert_eq!(first_bad(&log), None);
     // Another commitment, sealed again.
     forge(&disk, &place, |frame| frame[frame::HEADER + 1] ^= 1);
     assert!(matches!(log.read_entry(1), Err(ReadError::Leaf(1))));
+    assert_eq!(first_bad(&log), Some((1, Incomplete::Leaf)));
     assert!(log.read_entry(2).is_ok());
-    assert!(matches!(log.read_entry(3), Err(ReadError::NoEntry(3))));
+    // The file itself is gone: nothing can be read, and nothing says that it may be.
+    disk.unlink(std::path::Path::new(SEGMENT)).unwrap();
+    assert_eq!(first_bad(&log), Some((0, Incomplete::Unreadable)));
 }
 
 /// Destroying a key leaves the tree, and of group B gone group A can still be proven.
@@ -319,7 +335,7 @@ fn destroyed_keys_leave_the_tree_and_the_other_group() {
         panic!("group A is there")
     };
     assert_eq!(
-        shown,
+        *shown.fields(),
         Fields::new().with(FieldId::Ground, *b"ground zero").unwrap()
     );
     drop(log);
@@ -389,6 +405,69 @@ fn a_commit_is_one_write_and_one_flush() {
         assert_eq!(
             ops,
             [OpKind::Write, OpKind::Sync].map(|kind| (kind, SEGMENT.into()))
+        );
+    }
+}
+
+/// A reader that outlives the log keeps nobody from opening it again.
+#[test]
+fn a_reader_holds_no_lock() {
+    let disk = SimulatedDisk::new();
+    let mut log = open(disk.clone());
+    log.commit(vec![draft("one")]).unwrap();
+    let reader = log.reader();
+    drop(log);
+    let mut log = open(disk);
+    log.commit(vec![draft("two")]).unwrap();
+    assert!(matches!(
+        reader.read_entry(0).unwrap().content,
+        StoredContent::Open(_)
+    ));
+    assert_eq!((reader.head().size, log.head().size), (1, 2));
+}
+
+/// Ciphertexts that are emptied while their keys are there were not erased by this program.
+#[test]
+fn an_emptied_payload_is_lost() {
+    let disk = SimulatedDisk::new();
+    let mut log = open(disk.clone());
+    log.commit(vec![draft("zero")]).unwrap();
+    log.commit(vec![draft("one")]).unwrap();
+    let place = place(&log, 0);
+    drop(log);
+    for groups in [1, 2] {
+        let disk = disk.fork();
+        disk.edit(std::path::Path::new(SEGMENT), |bytes| {
+            let start = usize::try_from(place.offset).unwrap();
+            let end = start + usize::try_from(place.length).unwrap();
+            let parsed = frame::parse(&bytes[start..end]).unwrap();
+            let frame::Record::Payload { commitment, a, b } = parsed.records[0] else {
+                panic!("a payload")
+            };
+            let record = frame::Record::Payload {
+                commitment,
+                a: Sealed {
+                    ciphertext: if groups == 2 { &[] } else { a.ciphertext },
+                    ..a
+                },
+                b: Sealed { ciphertext: &[], ..b },
+            };
+            let mut body = Vec::new();
+            record.write(&mut body).unwrap();
+            let shorter = frame::encode(&parsed.header, &body).unwrap();
+            let mut all = bytes[..start].to_vec();
+            all.extend(shorter);
+            all.extend(&bytes[end..]);
+            all.resize(bytes.len(), 0);
+            *bytes = all;
+        })
+        .unwrap();
+        let log = open(disk);
+        let found = completeness(&log.reader(), &mut |_, _| {});
+        assert_eq!(found.first_bad, Some((0, Incomplete::Empty)), "{groups}");
+        assert_eq!(
+            (found.open, found.processing_only, found.erased),
+            (1, 2 - groups, groups - 1)
         );
     }
 }

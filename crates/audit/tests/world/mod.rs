@@ -3,7 +3,8 @@
 #![allow(dead_code, reason = "each test program uses its part")]
 
 use std::{
-    path::PathBuf,
+    collections::BTreeSet,
+    path::{Path, PathBuf},
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -11,14 +12,20 @@ use std::{
 };
 
 use hitmachine_audit::{
-    Checkpoint, CommitError, Draft, FieldId, Fields, Head, Log, LogConfig, LogSigner, LogVerifier, OpenError,
-    ReceiptParts, Recovery, RetentionClass, StoredContent, WrappingKey,
+    Checkpoint, CommitError, Disk, Draft, Erasure, FieldId, Fields, Group, Head, Incomplete, Log, LogConfig,
+    LogSigner, LogVerifier, OpenError, ReceiptParts, Recovery, RetentionClass, StoredContent, StoredEntry,
+    VerifiedReceipt, WrappingKey, completeness,
     disk::testing::{FailingDisk, Op, OpKind, SimulatedDisk},
     verify_consistency, verify_receipt,
 };
 
+pub(crate) mod erasing;
+
 pub(crate) const JANUARY: u64 = 1_767_225_600_000;
 pub(crate) const FEBRUARY: u64 = JANUARY + 31 * 86_400_000;
+pub(crate) const MARCH: u64 = FEBRUARY + 28 * 86_400_000;
+/// The class of all entries but those that are to expire.
+pub(crate) const LONG: RetentionClass = RetentionClass(60);
 pub(crate) const ORIGIN: &str = "hitmachine.example/broker-a/audit/1";
 
 pub(crate) struct World {
@@ -102,6 +109,10 @@ impl World {
     }
 
     pub(crate) fn drafts(&mut self, count: usize) -> Vec<Draft> {
+        self.drafts_of(count, LONG)
+    }
+
+    pub(crate) fn drafts_of(&mut self, count: usize, class: RetentionClass) -> Vec<Draft> {
         (0..count)
             .map(|_| {
                 self.made += 1;
@@ -109,9 +120,14 @@ impl World {
                     .with(FieldId::Ground, format!("ground {}", self.made))
                     .and_then(|fields| fields.with(FieldId::User, format!("user {}", self.made)))
                     .unwrap();
-                Draft::payload(fields, RetentionClass(60))
+                Draft::payload(fields, class)
             })
             .collect()
+    }
+
+    /// Publishes the bundles of all entries, durably; says how many there are.
+    pub(crate) fn publish(&self, log: &Log) -> u64 {
+        publish(log, &self.disk, Path::new("/log/tiles"))
     }
 
     /// Commits, and releases the receipts if that succeeds.
@@ -121,7 +137,17 @@ impl World {
         disk: &FailingDisk,
         count: usize,
     ) -> Result<Head, CommitError> {
-        let drafts = self.drafts(count);
+        self.commit_of(log, disk, count, LONG)
+    }
+
+    pub(crate) fn commit_of(
+        &mut self,
+        log: &mut Log,
+        disk: &FailingDisk,
+        count: usize,
+        class: RetentionClass,
+    ) -> Result<Head, CommitError> {
+        let drafts = self.drafts_of(count, class);
         // What recovery owes is a batch of its own.
         log.settle()?;
         let begin = disk.ops().len();
@@ -152,6 +178,7 @@ impl World {
     /// The invariants of the log. Called after every step of every test.
     pub(crate) fn check(&self, log: &Log) {
         let (verifier, origin) = (Self::verifier(), ORIGIN.parse().unwrap());
+        let erasures = Told::of(log);
         let mut heads: Vec<Head> = Vec::new();
         for parts in &self.released {
             // I1: each receipt ever released verifies, against the log as it is now.
@@ -162,11 +189,7 @@ impl World {
                 "I1: head of a released receipt"
             );
             let stored = log.read_entry(receipt.leaf_index()).unwrap();
-            assert_eq!(
-                stored.content,
-                StoredContent::Open(receipt.opening().clone()),
-                "I1: entry of a receipt"
-            );
+            erasures.check(&receipt, &stored);
             // Its consistency proofs hold from every head released before.
             for (from, proof) in &parts.consistency {
                 let old = heads.iter().find(|head| head.size == *from).unwrap();
@@ -188,6 +211,14 @@ impl World {
         // I3: all signatures ever made are pairwise consistent: each lies on this one log.
         for head in self.signed() {
             assert_eq!(log.confirm(&head), Ok(()), "I3: signed head");
+        }
+        // I4: each entry has its payload or a covering erasure that is done.
+        let complete = completeness(&log.reader(), &mut |_, _| {});
+        assert_eq!(complete.entries, log.head().size, "I4: all entries");
+        match complete.first_bad {
+            None => {}
+            Some((_, Incomplete::Unfinished(_))) if log.unfinished_erasure().is_some() => {}
+            bad => panic!("I4: {bad:?}"),
         }
         // I7: one flush for each batch, after its one write and before its receipts.
         for ops in &self.batches {
@@ -213,7 +244,7 @@ impl World {
 
     /// The bodies of all `recovered` entries.
     pub(crate) fn recovered(log: &Log) -> Vec<serde_json::Map<String, serde_json::Value>> {
-        let control = |entry: hitmachine_audit::StoredEntry| match entry.content {
+        let control = |entry: StoredEntry| match entry.content {
             StoredContent::Control(entry) if entry["type"] == "recovered" => Some(entry),
             _ => None,
         };
@@ -221,6 +252,133 @@ impl World {
             .filter_map(|entry| control(entry.unwrap()))
             .collect()
     }
+}
+
+/// What the control entries of a log say of erasures.
+struct Told {
+    intents: Vec<Erasure>,
+    done: Vec<Erasure>,
+}
+
+impl Told {
+    fn of(log: &Log) -> Self {
+        let (mut intents, mut done) = (Vec::new(), Vec::new());
+        for entry in log.entries() {
+            if let StoredContent::Control(entry) = entry.unwrap().content
+                && let Some(erasure) = Erasure::from_control(&entry)
+            {
+                let to = if entry["type"] == "erase-done" {
+                    &mut done
+                } else {
+                    &mut intents
+                };
+                to.push(erasure);
+            }
+        }
+        Self { intents, done }
+    }
+
+    fn keys(erasures: &[Erasure]) -> BTreeSet<u32> {
+        let keys = erasures.iter().flat_map(|erasure| &erasure.keys);
+        keys.map(|use_| use_.id).collect()
+    }
+
+    /// I1: the entry of a receipt is there, unless an erasure took it, and is gone if one did.
+    fn check(&self, receipt: &VerifiedReceipt, stored: &StoredEntry) {
+        let opening = receipt.opening();
+        assert_eq!(
+            stored.leaf_hash,
+            opening.commitment().leaf_hash(),
+            "I1: leaf of a receipt"
+        );
+        let Some([a, b]) = stored.key_ids else {
+            assert_eq!(
+                stored.content,
+                StoredContent::Erased,
+                "I1: of an unlinked segment"
+            );
+            let told = |erasure: &Erasure| erasure.indexes.contains(&stored.index);
+            assert!(self.intents.iter().any(told), "I1: unlinked without an intent");
+            return;
+        };
+        let (may, must) = (Self::keys(&self.intents), Self::keys(&self.done));
+        match &stored.content {
+            StoredContent::Open(stored) => {
+                assert_eq!(stored, opening, "I1: entry of a receipt");
+                assert!(
+                    !must.contains(&a) && !must.contains(&b),
+                    "erased, and still there"
+                );
+            }
+            StoredContent::Processing(processing) => {
+                let of_a = opening.fields().iter().filter(|(id, _)| id.group() == Group::A);
+                assert!(processing.fields().iter().eq(of_a), "I1: group A of a receipt");
+                assert!(
+                    may.contains(&b) && !must.contains(&a),
+                    "group B, and only that, was erased"
+                );
+            }
+            StoredContent::Erased => assert!(may.contains(&a), "I1: payload of a receipt is lost"),
+            StoredContent::Control(_) => panic!("a payload"),
+        }
+    }
+}
+
+/// Writes what is missing of the bundles of all entries, full ones and the last.
+pub(crate) fn publish(log: &Log, disk: &dyn Disk, dir: &Path) -> u64 {
+    let (reader, size) = (log.reader(), log.head().size);
+    let folder = dir.join("tile/entries");
+    for (number, start) in (0..size).step_by(256).enumerate() {
+        let end = size.min(start + 256);
+        let (folder, name) = match end - start {
+            256 => (folder.clone(), format!("{number:03}")),
+            width => (folder.join(format!("{number:03}.p")), width.to_string()),
+        };
+        disk.create_dir(&folder).unwrap();
+        if disk.list(&folder).unwrap().iter().any(|entry| entry.name == name) {
+            continue;
+        }
+        // Of unlinked segments only the bundles have the entries.
+        let mut bytes = Vec::new();
+        let framed = (start..end).find(|index| reader.leaf_entries(*index..index + 1).is_ok());
+        let framed = framed.unwrap_or(end);
+        if framed > start {
+            bytes = first_of_bundle(disk, dir, number, usize::try_from(framed - start).unwrap());
+        }
+        for entry in reader.leaf_entries(framed..end).unwrap() {
+            bytes.extend(u16::try_from(entry.len()).unwrap().to_be_bytes());
+            bytes.extend(entry);
+        }
+        let mut file = disk.create(&folder.join(name)).unwrap();
+        file.write_at(0, &bytes).unwrap();
+        file.sync().unwrap();
+        for made in folder
+            .ancestors()
+            .filter(|made| made.starts_with(dir.parent().unwrap()))
+        {
+            disk.sync_dir(made).unwrap();
+        }
+    }
+    size
+}
+
+/// The bytes of the first entries of a bundle, from the widest partial one.
+fn first_of_bundle(disk: &dyn Disk, dir: &Path, number: usize, count: usize) -> Vec<u8> {
+    let folder = dir.join(format!("tile/entries/{number:03}.p"));
+    let names = disk.list(&folder).unwrap().into_iter();
+    let widest = names
+        .map(|entry| entry.name.parse::<u64>().unwrap())
+        .max()
+        .unwrap();
+    let mut file = disk.open(&folder.join(widest.to_string())).unwrap();
+    let mut bytes = vec![0; usize::try_from(file.size().unwrap()).unwrap()];
+    file.read_at(0, &mut bytes).unwrap();
+    let mut end = 0;
+    for _ in 0..count {
+        end += 2 + usize::from(u16::from_be_bytes([bytes[end], bytes[end + 1]]));
+    }
+    bytes.truncate(end);
+    bytes
 }
 
 pub(crate) fn is_log(op: &Op) -> bool {

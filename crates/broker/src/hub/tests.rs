@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Mutex;
 
 use hitmachine_audit::{
-    Committer, CommitterOptions, EntryKind, FieldId, Log, LogConfig, LogSigner, Origin, RealDisk,
+    Committer, CommitterOptions, EntryKind, FieldId, Log, LogConfig, LogSigner, Origin, Policy, RealDisk,
     StoredContent, WrappingKey,
 };
 use hitmachine_core::registry::TallyMask;
@@ -89,8 +89,12 @@ struct World {
     committer: Committer,
 }
 
+fn log_signer() -> LogSigner {
+    LogSigner::new(Origin::new("test.example/hub/audit/1").unwrap(), &[3; 32])
+}
+
 fn log(dir: &Path) -> Log {
-    let signer = LogSigner::new(Origin::new("test.example/hub/audit/1").unwrap(), &[3; 32]);
+    let signer = log_signer();
     let mut config = LogConfig::new(
         dir.join("audit"),
         dir.join("keys"),
@@ -102,7 +106,7 @@ fn log(dir: &Path) -> Log {
 }
 
 fn start(dir: &Path, now: Timestamp, last_logged: Option<Timestamp>) -> World {
-    let covenant = Covenant::parse(COVENANT.as_bytes()).unwrap();
+    let covenant = Arc::new(Covenant::parse(COVENANT.as_bytes()).unwrap());
     let pepper = Pepper::from_bytes([5; 32]);
     let (id, number, scheme) = (covenant.deployment().id, KeyEpoch::FIRST, Scheme::HmacSha256);
     let store = SledStore::open(&dir.join("registry")).unwrap();
@@ -116,25 +120,26 @@ fn start(dir: &Path, now: Timestamp, last_logged: Option<Timestamp>) -> World {
     let stopped = |_: &hitmachine_audit::CommitError| panic!("the log stopped");
     let log = log(dir);
     let reader = log.reader();
+    let verifier = log_signer().verifier();
+    let policy = Policy::parse(format!("log {verifier}\nquorum none\n").as_bytes()).unwrap();
+    let witnesses = Witnesses::new(policy, verifier, reader.clone()).unwrap();
     let committer = Committer::spawn(log, CommitterOptions::default(), Box::new(stopped)).unwrap();
-    let hub = Hub::new(Parts {
+    let parts = Parts {
         covenant,
-        covenant_bytes: COVENANT.into(),
         epoch: Epoch {
             number,
             scheme,
             key_check_value: KeyCheckValue::from_bytes(CHECK),
         },
-        origin: "test.example/hub/audit/1".into(),
         register,
         store: Arc::new(store),
-        log: committer.handle(),
         reader,
-        cosigned: tokio::sync::watch::channel(None).1,
+        witnesses: Arc::new(witnesses),
         clock: Arc::clone(&hands) as Arc<dyn Clock>,
         last_logged,
         metrics: Metrics::new(&mut prometheus_client::registry::Registry::default()),
-    });
+    };
+    let hub = Hub::new(parts, committer.handle());
     World {
         hub: Arc::new(hub),
         hands,

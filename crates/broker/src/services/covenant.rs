@@ -9,11 +9,7 @@ use super::Shared;
 #[tonic::async_trait]
 impl CovenantService for Shared {
     async fn fetch(&self, request: Request<v1::FetchRequest>) -> Result<Response<v1::FetchResponse>, Status> {
-        let asker = self.peers.identify(&request)?;
-        let refused = |refusal: hitmachine_core::Refusal| {
-            Status::permission_denied(format!("{}: {refusal}", refusal.code()))
-        };
-        self.hub.covenant().identify(&asker).map_err(refused)?;
-        Ok(Response::new(self.hub.public_parameters()))
+        self.partner(&request)?;
+        Ok(Response::new(self.public.as_ref().clone()))
     }
 }

@@ -1,41 +1,100 @@
 //! The gRPC services: parse, call the hub, answer.
 
 mod covenant;
+mod log;
 mod query;
 mod registry;
+mod witness;
 
-use std::sync::Arc;
+use std::io;
+use std::sync::{Arc, OnceLock};
 
-use hitmachine_proto::MAX_MESSAGE_BYTES;
+use hitmachine_core::{Asker, Covenant, PartnerId, Refusal};
 use hitmachine_proto::v1::covenant_service_server::CovenantServiceServer;
+use hitmachine_proto::v1::log_service_server::LogServiceServer;
 use hitmachine_proto::v1::query_service_server::QueryServiceServer;
 use hitmachine_proto::v1::registry_service_server::RegistryServiceServer;
+use hitmachine_proto::v1::witness_service_server::WitnessServiceServer;
+use hitmachine_proto::{MAX_MESSAGE_BYTES, v1};
+use hitmachine_service::shutdown::Shutdown;
 use tonic::service::Routes;
-use tonic::{Code, Status};
+use tonic::{Code, Request, Status};
+use tonic_health::server::HealthReporter;
 
+use crate::alarm::Alarms;
 use crate::hub::{AskError, Hub, SyncError};
 use crate::peer::Peers;
+use crate::publication::Publication;
+use crate::witness::Witnesses;
 
-/// What the handlers share.
+/// What the handlers share. The hub is there once partners have confirmed the log.
 #[derive(Clone)]
 pub(crate) struct Shared {
-    hub: Arc<Hub>,
-    peers: Arc<Peers>,
+    pub(crate) hub: Arc<OnceLock<Arc<Hub>>>,
+    pub(crate) covenant: Arc<Covenant>,
+    pub(crate) public: Arc<v1::FetchResponse>,
+    pub(crate) witnesses: Arc<Witnesses>,
+    pub(crate) publication: Publication,
+    pub(crate) alarms: Arc<Alarms>,
+    pub(crate) peers: Arc<Peers>,
+    /// Ends streams that would last for ever.
+    pub(crate) stopping: Shutdown,
+}
+
+impl Shared {
+    /// The hub.
+    ///
+    /// # Errors
+    /// Until the log is confirmed nothing is answered.
+    fn hub(&self) -> Result<&Arc<Hub>, Status> {
+        let unconfirmed =
+            "log_unconfirmed: too few partners have confirmed the audit log since the hub was started";
+        self.hub.get().ok_or_else(|| Status::unavailable(unconfirmed))
+    }
+
+    /// The partner that asks.
+    fn partner<T>(&self, request: &Request<T>) -> Result<PartnerId, Status> {
+        let asker: Asker = self.peers.identify(request)?;
+        let refused = |refusal: Refusal| Status::permission_denied(format!("{}: {refusal}", refusal.code()));
+        Ok(self.covenant.identify(&asker).map_err(refused)?.id.clone())
+    }
+
+    /// Reads a file of the published log.
+    async fn blocking(
+        &self,
+        read: impl FnOnce() -> io::Result<Option<Vec<u8>>> + Send + 'static,
+    ) -> Result<Vec<u8>, Status> {
+        match tokio::task::spawn_blocking(read).await {
+            Ok(Ok(Some(bytes))) => Ok(bytes),
+            Ok(Ok(None)) => Err(Status::not_found("no_file: the published log has no such file")),
+            _ => Err(Status::internal("log_io: the published log cannot be read")),
+        }
+    }
+
+    /// Evidence that a node found.
+    fn report(&self, partner: &PartnerId, report: &v1::AlarmReport) {
+        self.alarms.reported(partner, report);
+    }
 }
 
 /// All services of the broker, health included, as one set of routes.
-pub(crate) async fn routes(hub: Arc<Hub>) -> Routes {
-    let shared = Shared {
-        hub,
-        peers: Arc::default(),
-    };
+pub(crate) async fn routes(shared: Shared) -> (Routes, HealthReporter) {
     let (health, health_service) = tonic_health::server::health_reporter();
-    health.set_serving::<QueryServiceServer<Shared>>().await;
-    health.set_serving::<RegistryServiceServer<Shared>>().await;
-    Routes::new(health_service)
+    health.set_not_serving::<QueryServiceServer<Shared>>().await;
+    health.set_not_serving::<RegistryServiceServer<Shared>>().await;
+    let routes = Routes::new(health_service)
         .add_service(CovenantServiceServer::new(shared.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES))
         .add_service(QueryServiceServer::new(shared.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES))
-        .add_service(RegistryServiceServer::new(shared).max_decoding_message_size(MAX_MESSAGE_BYTES))
+        .add_service(LogServiceServer::new(shared.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES))
+        .add_service(WitnessServiceServer::new(shared.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES))
+        .add_service(RegistryServiceServer::new(shared).max_decoding_message_size(MAX_MESSAGE_BYTES));
+    (routes, health)
+}
+
+/// Says that questions and registrations are taken now.
+pub(crate) async fn serving(health: &HealthReporter) {
+    health.set_serving::<QueryServiceServer<Shared>>().await;
+    health.set_serving::<RegistryServiceServer<Shared>>().await;
 }
 
 /// The one place where errors become gRPC statuses. The message is `code: text`; neither holds data of a

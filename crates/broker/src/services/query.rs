@@ -10,7 +10,7 @@ use super::{Shared, ask_status};
 impl QueryService for Shared {
     async fn ask(&self, request: Request<v1::AskRequest>) -> Result<Response<v1::AskResponse>, Status> {
         let asker = self.peers.identify(&request)?;
-        let answered = self.hub.ask(&asker, request.into_inner()).await;
+        let answered = self.hub()?.ask(&asker, request.into_inner()).await;
         answered.map(Response::new).map_err(|error| ask_status(&error))
     }
 }

@@ -31,7 +31,7 @@ impl RegistryService for Shared {
     ) -> Result<Response<Self::SyncStream>, Status> {
         let asker = self.peers.identify(&request)?;
         let (replies, stream) = mpsc::channel(TOGETHER);
-        let (hub, incoming) = (Arc::clone(&self.hub), request.into_inner());
+        let (hub, incoming) = (Arc::clone(self.hub()?), request.into_inner());
         tokio::spawn(async move {
             if let Err(status) = one_sync(&hub, &asker, incoming, &replies).await {
                 // The node may have gone; then nobody waits for the reason.

@@ -11,11 +11,19 @@
 //! | 4 | ground | text processing-activity URI ‖ text purpose ‖ text legal basis ‖ covenant SHA-256 32 |
 //! | 5 | case | UTF-8 |
 //! | 6 | subject | key epoch u32 ‖ class u8 ‖ (identifier type u8 ‖ token 32), once per identifier |
-//! | 7 | result | outcome u8 (1 answered, 2 refused) ‖ answered: n u8 ‖ n × (u8 length ‖ partner id ‖ status u8); refused: text code |
+//! | 7 | result | outcome u8 (1 answered, 2 refused, 3 done) ‖ answered: n u8 ‖ n × (u8 length ‖ partner id ‖ status u8); refused: text code; done: text action ‖ rows u32 |
 //! | 8 | trace | trace id 16 ‖ span id 8 ‖ parent span id 8 |
-//! | 9 | binding | SHA-256 of the query as received ‖ SHA-256 of the answer as sent |
+//! | 9 | binding | SHA-256 of the request as signed by the asking node ([`SignedRequest::digest`]) ‖ SHA-256 of the answer as sent |
+//! | 10 | request | the signed request itself ([`SignedRequest::encode`]), in the entry of its first subject only |
 //!
 //! Statuses have one byte each, whichever they are, so an entry's size does not tell a hit from a miss.
+//!
+//! What a privacy officer does is an entry too (kinds 3 and 4, result 3): its requester is who runs the search or
+//! export, and fields 4 to 6 are absent where they say nothing.
+//!
+//! [`DecodedRecord`] reads these values back.
+
+mod decode;
 
 use hitmachine_audit::{FieldId, Fields};
 use hitmachine_pseudonym::KeyEpoch;
@@ -25,6 +33,9 @@ use sha2::{Digest, Sha256};
 use crate::covenant::{CovenantVersion, Purpose};
 use crate::ids::{CaseReference, Oin, PartnerId, RequestId, TraceContext};
 use crate::query::{PartnerStatus, Subject, User};
+use crate::signed::SignedRequest;
+
+pub use decode::{DecodeError, DecodedRecord, DecodedResult, Ground, Outcome};
 
 /// How far the hub's clock may be from the asking node's, in milliseconds, before an entry is refused.
 pub const CLOCK_TOLERANCE_MS: u64 = 10 * 60 * 1000;
@@ -37,6 +48,10 @@ pub enum Kind {
     Lookup = 1,
     /// A question was refused.
     Denied = 2,
+    /// A privacy officer searched the log.
+    OfficerSearch = 3,
+    /// A privacy officer took part of the log out.
+    Export = 4,
 }
 
 /// What came of it; field 7.
@@ -46,13 +61,20 @@ pub enum Result<'a> {
     Answered(&'a [(PartnerId, PartnerStatus)]),
     /// The refusal's code.
     Refused(&'a str),
+    /// A privacy officer's action was carried out.
+    Done {
+        /// Which, as a stable code.
+        action: &'a str,
+        /// How many entries it showed or took out.
+        rows: u32,
+    },
 }
 
 /// One entry's content before it is committed. Parts that could not be read from a refused question are
 /// `None`, and their fields absent.
 #[derive(Clone, Copy, Debug)]
 pub struct Record<'a> {
-    /// Lookup or denied.
+    /// What happened.
     pub kind: Kind,
     /// When, by the hub's clock.
     pub time: Timestamp,
@@ -74,7 +96,9 @@ pub struct Record<'a> {
     pub trace: TraceContext,
     /// Which subject of the query, from 0.
     pub place: usize,
-    /// SHA-256 of the query.
+    /// The request with its signature; `None` if it is not signed by the partner, and then not kept.
+    pub signed: Option<&'a SignedRequest>,
+    /// SHA-256 of the request with its signature.
     pub request_digest: [u8; 32],
     /// SHA-256 of the answer.
     pub answer_digest: [u8; 32],
@@ -124,9 +148,11 @@ impl Record<'_> {
             let agrees = match (id, logged.get(id), own.as_deref()) {
                 (FieldId::Ground, _, None) => self.kind == Kind::Denied,
                 (FieldId::Event, Some(logged), Some(own)) => event_agrees(logged, own),
-                (FieldId::User | FieldId::Ground | FieldId::Case | FieldId::Subject, None, _) => {
-                    self.kind == Kind::Denied
-                }
+                (
+                    FieldId::User | FieldId::Ground | FieldId::Case | FieldId::Subject | FieldId::Request,
+                    None,
+                    Some(_),
+                ) => self.kind == Kind::Denied,
                 (FieldId::Trace, Some(logged), Some(own)) => {
                     logged == own || (self.kind == Kind::Denied && logged.starts_with(&[0; 16]))
                 }
@@ -192,6 +218,11 @@ impl Record<'_> {
                     value.push(2);
                     text(&mut value, code);
                 }
+                Result::Done { action, rows } => {
+                    value.push(3);
+                    text(&mut value, action);
+                    value.extend_from_slice(&rows.to_be_bytes());
+                }
             },
             FieldId::Trace => {
                 value.extend_from_slice(&self.trace.trace);
@@ -202,6 +233,7 @@ impl Record<'_> {
                 value.extend_from_slice(&self.request_digest);
                 value.extend_from_slice(&self.answer_digest);
             }
+            FieldId::Request => return self.signed.filter(|_| self.place == 0).map(SignedRequest::encode),
         }
         Some(value)
     }

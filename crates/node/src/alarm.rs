@@ -1,0 +1,173 @@
+//! What this node found wrong with the hub's log, and what it was told: kept, reported and shown in the status.
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use hitmachine_audit::Evidence;
+use hitmachine_core::Clock;
+use hitmachine_proto::v1;
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+
+use crate::state::{State, StateError};
+
+const OWN: &str = "alarms";
+/// Most own alarms that are kept; the evidence files stay.
+const MOST: usize = 100;
+
+/// An alarm, as the status shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Alarm {
+    /// When, RFC 3339.
+    pub at: String,
+    /// Stable code.
+    pub code: String,
+    /// Who found it; empty for the hub.
+    pub by: String,
+    /// Its entry in the log, if it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log_index: Option<u64>,
+    /// Where this node keeps the evidence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<PathBuf>,
+}
+
+/// All alarms that this node knows of.
+pub(crate) struct Alarms {
+    dir: PathBuf,
+    partner: String,
+    state: Arc<State>,
+    clock: Arc<dyn Clock>,
+    own: Mutex<Vec<Alarm>>,
+    told: Mutex<Vec<Alarm>>,
+    reports: watch::Sender<Vec<v1::AlarmReport>>,
+}
+
+impl Alarms {
+    pub(crate) fn load(
+        dir: PathBuf,
+        partner: String,
+        state: Arc<State>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, StateError> {
+        let own = state.value(OWN)?;
+        let own = own.map(|bytes| serde_json::from_slice(&bytes)).transpose();
+        Ok(Self {
+            dir,
+            partner,
+            state,
+            clock,
+            own: Mutex::new(own.map_err(|_| StateError::DoesNotOpen)?.unwrap_or_default()),
+            told: Mutex::default(),
+            reports: watch::channel(Vec::new()).0,
+        })
+    }
+
+    /// Own ones and those that the hub told of, oldest first.
+    pub(crate) fn all(&self) -> Vec<Alarm> {
+        let mut all = self.own.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        all.extend(told.iter().filter(|alarm| alarm.by != self.partner).cloned());
+        all.sort_by(|a, b| a.at.cmp(&b.at));
+        all
+    }
+
+    /// Reports that are still to be sent; each stream sends all of them again, and the hub leaves out what it has.
+    pub(crate) fn reports(&self) -> watch::Receiver<Vec<v1::AlarmReport>> {
+        self.reports.subscribe()
+    }
+
+    /// What the hub tells of; replaces what it told before.
+    pub(crate) fn told(&self, alarms: Vec<v1::Alarm>) {
+        let alarms = alarms.into_iter().map(|alarm| Alarm {
+            at: time(alarm.time_ms),
+            code: alarm.code,
+            by: alarm.by,
+            log_index: Some(alarm.index),
+            evidence: None,
+        });
+        *self.told.lock().unwrap_or_else(PoisonError::into_inner) = alarms.collect();
+    }
+
+    /// Two signed notes that do not fit: kept, reported, shown.
+    pub(crate) fn contradiction(&self, name: &str, evidence: &Evidence) {
+        let text = evidence.to_text();
+        let file = self.keep(&format!("{name}-{}.evidence", self.stamp()), &text);
+        self.raise("log_not_continued", file, text);
+    }
+
+    /// A receipt that does not hold: `text` is what proves it, without anything of the question.
+    pub(crate) fn receipt(&self, name: &str, text: &[u8]) {
+        let file = self.keep(&format!("{name}.txt"), text);
+        self.raise("receipt_refused", file, Vec::new());
+    }
+
+    fn stamp(&self) -> i64 {
+        self.clock.now().as_millisecond()
+    }
+
+    fn raise(&self, code: &str, evidence: Option<PathBuf>, report: Vec<u8>) {
+        let ms = u64::try_from(self.stamp()).unwrap_or(0);
+        tracing::error!(code, "the hub's log is not what it says; alarm");
+        let bytes = {
+            let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+            own.push(Alarm {
+                at: time(ms),
+                code: code.to_owned(),
+                by: self.partner.clone(),
+                log_index: None,
+                evidence,
+            });
+            let surplus = own.len().saturating_sub(MOST);
+            own.drain(..surplus);
+            serde_json::to_vec(&*own).unwrap_or_default()
+        };
+        if let Err(error) = self.state.set_values(&[(OWN, bytes)]) {
+            tracing::error!(%error, "the alarm could not be remembered");
+        }
+        let code = if report.is_empty() { "receipt" } else { "fork" };
+        self.reports.send_modify(|reports| {
+            reports.push(v1::AlarmReport {
+                code: code.to_owned(),
+                evidence: report,
+            });
+            let surplus = reports.len().saturating_sub(MOST);
+            reports.drain(..surplus);
+        });
+    }
+
+    fn keep(&self, name: &str, text: &[u8]) -> Option<PathBuf> {
+        match write(&self.dir, name, text) {
+            Ok(path) => {
+                tracing::error!(path = %path.display(), "evidence kept");
+                Some(path)
+            }
+            Err(error) => {
+                tracing::error!(%error, "evidence could not be kept");
+                None
+            }
+        }
+    }
+}
+
+/// For its owner only: it says when this organisation asked.
+fn write(dir: &Path, name: &str, text: &[u8]) -> std::io::Result<PathBuf> {
+    fs::create_dir_all(dir)?;
+    let path = dir.join(name);
+    let mut file = fs::OpenOptions::new();
+    file.write(true).create(true).truncate(true).mode(0o600);
+    let mut file = file.open(&path)?;
+    file.write_all(text)?;
+    file.sync_all()?;
+    Ok(path)
+}
+
+fn time(ms: u64) -> String {
+    let at = i64::try_from(ms)
+        .ok()
+        .and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
+    at.map_or_else(String::new, |at| at.to_string())
+}

@@ -1,0 +1,255 @@
+//! What this node has seen of the hub's log: heads not yet proven to be the beginning of a later one, with the signed
+//! notes they came in, and the newest checkpoint that a quorum of partners cosigned.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use hitmachine_audit::{
+    AskerError, CosignedHead, Evidence, FreshError, Hash, Head, Named, Policy, SeenHeads,
+};
+
+use crate::state::{State, StateError};
+
+/// Names in the state.
+const HEADS: &str = "heads";
+const NOTES: &str = "head-notes";
+const COSIGNED: &str = "cosigned";
+
+/// The log heads this node holds, in memory and on disk.
+pub(crate) struct Heads {
+    policy: Policy,
+    held: Mutex<Held>,
+    /// The count of changes that is on disk; locked while writing, so that one write serves all that wait.
+    written: tokio::sync::Mutex<u64>,
+}
+
+#[derive(Default)]
+struct Held {
+    seen: SeenHeads,
+    /// The signed note of each head in `seen`, by size.
+    notes: BTreeMap<u64, Arc<[u8]>>,
+    cosigned: Option<(CosignedHead, Arc<[u8]>)>,
+    changes: u64,
+}
+
+/// What an answer said about the log, to be accepted as a whole.
+pub(crate) struct Offered<'a> {
+    /// The answer's head, whose signature and inclusion proofs hold.
+    pub(crate) head: Head,
+    /// The signed note of it.
+    pub(crate) note: &'a [u8],
+    /// Consistency proofs from the heads named with the request.
+    pub(crate) proofs: &'a [(u64, Vec<Hash>)],
+    /// A newer cosigned checkpoint, as a signed note; empty if the held one is to be used.
+    pub(crate) cosigned: &'a [u8],
+    /// Proof between the smaller and the larger of cosigned checkpoint and head.
+    pub(crate) between: &'a [Hash],
+    /// Whether the cosigned checkpoint must cover the head.
+    pub(crate) strict: bool,
+    /// Now, in seconds since 1970.
+    pub(crate) now_s: u64,
+}
+
+/// Why an answer is not backed by partners as the policy asks. Nothing is shown.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BackingError {
+    /// Too old, not connected, without a quorum.
+    #[error("{0}")]
+    Fresh(#[from] FreshError),
+    /// The purpose is strict and the quorum has not seen this entry.
+    #[error("a quorum of partners has not cosigned this entry yet")]
+    NotCovered,
+}
+
+impl Heads {
+    pub(crate) fn load(state: &State, policy: Policy) -> Result<Self, StateError> {
+        let mut held = Held::default();
+        if let Some(bytes) = state.value(HEADS)? {
+            held.seen = SeenHeads::decode(&bytes).map_err(|_| StateError::DoesNotOpen)?;
+        }
+        if let Some(bytes) = state.value(NOTES)? {
+            held.notes = unpack(&bytes).ok_or(StateError::DoesNotOpen)?;
+        }
+        if let Some(note) = state.value(COSIGNED)? {
+            // Under another policy than before it may not be a quorum any more.
+            held.cosigned = CosignedHead::open(&policy, &note)
+                .ok()
+                .map(|cosigned| (cosigned, note.into()));
+        }
+        Ok(Self {
+            policy,
+            held: Mutex::new(held),
+            written: tokio::sync::Mutex::new(0),
+        })
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The witness policy.
+    pub(crate) fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// The heads that the next request names.
+    pub(crate) fn named(&self) -> Named {
+        self.held().seen.name()
+    }
+
+    /// Size and time of the cosigned checkpoint held; zeros for none.
+    pub(crate) fn cosigned(&self) -> (u64, u64) {
+        let held = self.held();
+        held.cosigned
+            .as_ref()
+            .map_or((0, 0), |(cosigned, _)| (cosigned.head().size, cosigned.since_s()))
+    }
+
+    /// Takes the head of an answer: the log only grew, and a quorum of partners saw it not long ago. The age of the
+    /// cosigned checkpoint in seconds, if the policy asks for one. On an error nothing changes.
+    pub(crate) fn accept(&self, named: &Named, offered: &Offered<'_>) -> Result<Option<u64>, AcceptError> {
+        let mut held = self.held();
+        let mut seen = held.seen.clone();
+        // Forks first: they are worse than an age.
+        seen.accept(named, offered.head, offered.proofs)?;
+        let newer =
+            (!offered.cosigned.is_empty()).then(|| CosignedHead::open(&self.policy, offered.cosigned));
+        let newer = newer.transpose().map_err(BackingError::from)?;
+        let mut age = None;
+        if self.policy.needed() != Some(0) {
+            let own = held.cosigned.as_ref().map(|(cosigned, _)| *cosigned);
+            let cosigned = newer.or(own).ok_or(BackingError::Fresh(FreshError::NoQuorum))?;
+            let max_age = hitmachine_audit::MAX_AGE_S;
+            let checked = cosigned.check(&offered.head, offered.between, offered.now_s, max_age);
+            age = Some(checked.map_err(BackingError::from)?.age_s);
+            if offered.strict && cosigned.head().size < offered.head.size {
+                return Err(BackingError::NotCovered.into());
+            }
+        }
+        held.seen = seen;
+        held.notes.insert(offered.head.size, offered.note.into());
+        let sizes: Vec<u64> = held.seen.heads().map(|head| head.size).collect();
+        held.notes.retain(|size, _| sizes.contains(size));
+        held.changes += 1;
+        if let Some(newer) = newer {
+            Self::keep(&mut held, newer, offered.cosigned);
+        }
+        Ok(age)
+    }
+
+    /// Takes a cosigned checkpoint that came by itself. Only its quorum is checked: it is compared with the log at
+    /// the next answer.
+    pub(crate) fn take_cosigned(&self, note: &[u8]) -> Result<(), FreshError> {
+        let newer = CosignedHead::open(&self.policy, note)?;
+        Self::keep(&mut self.held(), newer, note);
+        Ok(())
+    }
+
+    fn keep(held: &mut Held, newer: CosignedHead, note: &[u8]) {
+        let older = held
+            .cosigned
+            .as_ref()
+            .map_or(0, |(cosigned, _)| cosigned.since_s());
+        if newer.since_s() > older {
+            held.cosigned = Some((newer, note.into()));
+            held.changes += 1;
+        }
+    }
+
+    /// Both notes of a contradiction, if one of the heads held has to do with it.
+    pub(crate) fn evidence(
+        &self,
+        error: &AskerError,
+        offered: &[u8],
+        proof: Option<Vec<Hash>>,
+    ) -> Option<Evidence> {
+        let size = match error {
+            AskerError::Fork { size, .. } => *size,
+            AskerError::Rollback { seen, .. } => *seen,
+            AskerError::NoProof { from } | AskerError::Consistency { from } => *from,
+            _ => return None,
+        };
+        let note = self.held().notes.get(&size)?.to_vec();
+        Evidence::new(note, offered.to_vec(), proof).ok()
+    }
+
+    /// The signed notes of all heads held.
+    pub(crate) fn notes(&self) -> Vec<Vec<u8>> {
+        self.held().notes.values().map(|note| note.to_vec()).collect()
+    }
+
+    /// The heads in words: size and root.
+    pub(crate) fn describe(&self) -> String {
+        let lines = self
+            .held()
+            .seen
+            .heads()
+            .map(|head| format!("{} {}\n", head.size, head.root))
+            .collect::<Vec<_>>();
+        lines.concat()
+    }
+
+    pub(crate) fn largest(&self) -> u64 {
+        self.held().seen.heads().map(|head| head.size).max().unwrap_or(0)
+    }
+
+    /// Returns when everything accepted so far is durable.
+    pub(crate) async fn persist(&self, state: &Arc<State>) -> Result<(), StateError> {
+        let due = self.held().changes;
+        let mut written = self.written.lock().await;
+        if *written >= due {
+            return Ok(());
+        }
+        let (values, upto) = {
+            let held = self.held();
+            let mut values = vec![(HEADS, held.seen.encode()), (NOTES, pack(&held.notes))];
+            if let Some((_, note)) = &held.cosigned {
+                values.push((COSIGNED, note.to_vec()));
+            }
+            (values, held.changes)
+        };
+        let state = Arc::clone(state);
+        let writing = tokio::task::spawn_blocking(move || state.set_values(&values));
+        writing.await.map_err(|_| StateError::DoesNotOpen)??;
+        *written = upto;
+        Ok(())
+    }
+}
+
+/// Why an answer's head is not accepted.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AcceptError {
+    /// The history does not fit: evidence.
+    #[error("{0}")]
+    History(#[from] AskerError),
+    /// Too few partners, or too long ago.
+    #[error("{0}")]
+    Backing(#[from] BackingError),
+}
+
+/// `(u64 size ‖ u32 length ‖ note)*`.
+fn pack(notes: &BTreeMap<u64, Arc<[u8]>>) -> Vec<u8> {
+    let mut out = Vec::new();
+    for (size, note) in notes {
+        // A note is at most 64 KiB.
+        let length = u32::try_from(note.len()).unwrap_or(u32::MAX);
+        out.extend(size.to_be_bytes());
+        out.extend(length.to_be_bytes());
+        out.extend(note.iter());
+    }
+    out
+}
+
+fn unpack(mut bytes: &[u8]) -> Option<BTreeMap<u64, Arc<[u8]>>> {
+    let mut notes = BTreeMap::new();
+    while !bytes.is_empty() {
+        let (size, rest) = bytes.split_first_chunk()?;
+        let (length, rest) = rest.split_first_chunk()?;
+        let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
+        let (note, rest) = rest.split_at_checked(length)?;
+        notes.insert(u64::from_be_bytes(*size), note.into());
+        bytes = rest;
+    }
+    Some(notes)
+}
