@@ -18,7 +18,8 @@ use std::{
 
 use hitmachine_audit::{
     CommitError, Disk, Draft, EraseError, EraseRequest, Erased, ErasurePlan, Group, Incomplete, Log, Period,
-    ReadError, Selection, completeness,
+    ReadError, Selection, StoredContent, completeness,
+    disk::testing::{Fault, OpKind},
 };
 use serde_json::json;
 use world::{
@@ -27,6 +28,7 @@ use world::{
         SHORT, complete, expired, kinds, month, no_hook, on_each_disk, payloads, request, three_months, told,
         used_segments,
     },
+    is_log,
 };
 
 /// The whole life of some entries: committed, published, expired, erased, their segments unlinked, and what is
@@ -278,6 +280,48 @@ fn segments_without_payloads() {
     assert_eq!(kinds(&log), "eeceeocccc");
     drop(log);
     assert_eq!(kinds(&world.reopen().0), "eeceeocccc");
+}
+
+/// Year in, year out: what tells of one erasure is itself unlinked by a later one, and still counts; so does
+/// what tells of a torn end.
+#[test]
+fn erasures_of_erasures() {
+    let mut world = World::new(2_048);
+    let disk = world.failing();
+    let (mut log, _) = world.open(&disk).unwrap();
+    world.commit_of(&mut log, &disk, 2, SHORT).unwrap();
+    disk.set_plan(|op| (op.kind == OpKind::Write && is_log(op)).then_some(Fault::Short(300)));
+    world.commit_of(&mut log, &disk, 1, SHORT).unwrap_err();
+    drop(log);
+    world.disk.crash();
+    for at in 1..=12 {
+        let disk = world.failing();
+        let (mut log, recovery) = world.open(&disk).unwrap();
+        assert_eq!(recovery.torn.is_some(), at == 1);
+        world
+            .clock
+            .store(JANUARY + (at - 1) * 2_680_000_000, Ordering::SeqCst);
+        world.commit_of(&mut log, &disk, 2, SHORT).unwrap();
+        let published = world.publish(&log);
+        let now = Period::of_unix_ms(world.clock.load(Ordering::SeqCst));
+        assert_eq!(now, month(u8::try_from(at).unwrap()));
+        if let Some(plan) = log.plan_erasure(&expired(now, published)).unwrap() {
+            assert!(!plan.erasure().segments.is_empty());
+            log.erase(&plan, &mut no_hook).unwrap();
+        }
+        world.check(&log);
+        assert_eq!(World::recovered(&log).len(), 1, "month {at}");
+    }
+    let (log, _) = world.reopen();
+    assert_eq!(told(&log), (10, 10));
+    // The first of them are in no frame any more.
+    let first = log.reader().leaf_entries(0..1).unwrap_err();
+    assert!(matches!(first, ReadError::NoEntry(0)));
+    let framed = (0..log.head().size).find(|index| log.reader().leaf_entries(*index..index + 1).is_ok());
+    let unlinked = log.entries().take(usize::try_from(framed.unwrap()).unwrap());
+    let controls =
+        unlinked.filter(|entry| matches!(entry.as_ref().unwrap().content, StoredContent::Control(_)));
+    assert!(controls.count() > 8);
 }
 
 /// Ids of destroyed keys are not given out again, though no frame and no file knows of them any more.

@@ -390,7 +390,7 @@ fn an_attempt_after_a_failed_one_writes_new_files() {
         "tile/0/001.p/43.tmp",
         "tile/entries/001.p/43.tmp",
     ] {
-        disk.make(&format!("{DIR}/{name}"), &[b'x'; 20_000]);
+        disk.make(&format!("{DIR}/{name}"), &vec![b'x'; 20_000]);
     }
     publisher.publish(&log, 299, &log.note(299)).unwrap();
     assert_eq!(check_published(&disk, &log), Some(299));

@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// Where entries are read from, and which.
-enum Located {
+pub(super) enum Located {
     Frame(FramePlace),
     /// Their segment was unlinked; so many as are in one bundle.
     Unlinked(Range<u64>),
@@ -39,7 +39,7 @@ impl Located {
 }
 
 /// A frame and the entries it holds.
-struct FramePlace {
+pub(super) struct FramePlace {
     range: Range<u64>,
     place: Place,
     path: Option<PathBuf>,
@@ -300,7 +300,7 @@ impl LogReader {
     }
 
     /// Where the entry is, with those behind it in the same place.
-    fn locate(&self, index: u64) -> Option<Located> {
+    pub(super) fn locate(&self, index: u64) -> Option<Located> {
         let book = self.book();
         if index >= book.durable.size {
             return None;
@@ -328,7 +328,11 @@ impl LogReader {
         index < self.book().first_framed()
     }
 
-    fn read_located(&self, located: &Located, wanted: &Range<u64>) -> Vec<Result<StoredEntry, ReadError>> {
+    pub(super) fn read_located(
+        &self,
+        located: &Located,
+        wanted: &Range<u64>,
+    ) -> Vec<Result<StoredEntry, ReadError>> {
         let read = match located {
             Located::Frame(frame) => self.read_frame(frame, wanted),
             Located::Unlinked(_) => return self.read_unlinked(wanted),

@@ -471,3 +471,43 @@ fn an_emptied_payload_is_lost() {
         );
     }
 }
+
+/// A reader that has found the place of a frame, just before an erasure unlinks it.
+#[test]
+fn a_frame_that_goes_away_while_it_is_read() {
+    let disk = SimulatedDisk::new();
+    let mut log = open(disk.clone());
+    log.commit(vec![draft("zero"), draft("one")]).unwrap();
+    let full = Fields::new().with(FieldId::Ground, vec![0; 15_900]).unwrap();
+    log.commit(vec![Draft::payload(full, RetentionClass(61))])
+        .unwrap();
+    let reader = log.reader();
+    let bundle = crate::tiles::encode_bundle(&reader.leaf_entries(0..3).unwrap()).unwrap();
+    let partial = std::path::Path::new("/log/tiles/tile/entries/000.p");
+    disk.create_dir(partial).unwrap();
+    disk.create(&partial.join("3"))
+        .unwrap()
+        .write_at(0, &bundle)
+        .unwrap();
+
+    let located = reader.locate(1).unwrap();
+    let period = Period::of_unix_ms(1_767_225_600_000);
+    let request = EraseRequest {
+        selection: Selection::Both(vec![(CLASS, period)]),
+        ground: "retention".to_owned(),
+        by: "hub".to_owned(),
+        published: 3,
+    };
+    let plan = log.plan_erasure(&request).unwrap().unwrap();
+    assert_eq!(plan.erasure().segments, [1]);
+    log.erase(&plan, &mut |_| Ok(())).unwrap();
+    let read = reader.read_located(&located, &(1..2));
+    let contents: Vec<_> = read.into_iter().map(|entry| entry.unwrap().content).collect();
+    assert_eq!(contents, [StoredContent::Erased]);
+    // A file that is missing for no reason is an error.
+    let located = reader.locate(2).unwrap();
+    disk.unlink(std::path::Path::new("/log/wal/2026-01/0000000002.seg"))
+        .unwrap();
+    let read = reader.read_located(&located, &(2..3));
+    assert!(matches!(read.as_slice(), [Err(ReadError::Io(_))]));
+}

@@ -60,7 +60,7 @@ impl ReadTile for PublishedFolder {
     }
 
     fn checkpoint(&self) -> io::Result<Option<Vec<u8>>> {
-        read_some(&*self.disk, &self.dir.join(CHECKPOINT), MAX_CHECKPOINT)
+        read_checkpoint(&*self.disk, &self.dir)
     }
 }
 

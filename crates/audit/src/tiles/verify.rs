@@ -235,7 +235,7 @@ impl Walk<'_> {
             let leaves = self.pair(number, &|_, leaves| stated.is_some() && subtree(leaves) == stated)?;
             self.up(1, number, leaves.as_deref().and_then(subtree))?;
             self.observer.progress((number + 1) * FULL, self.size);
-            if self.problems.len() >= usize::MAX {
+            if self.problems.len() >= MAX_PROBLEMS {
                 return Ok((number + 1) * FULL);
             }
         }

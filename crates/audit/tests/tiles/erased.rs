@@ -95,8 +95,7 @@ fn a_wrong_bundle() {
     assert_eq!(error.code(), "publish_lost");
     // Another partial bundle has it.
     let (disk, log) = started();
-    let mut log_then = TestLog::new(500);
-    log_then.entries.clone_from(&TestLog::new(500).entries);
+    let log_then = TestLog::new(500);
     let mut publisher = open(&disk);
     publisher.heal(&log_then).unwrap();
     publisher.publish(&log_then, 420, &log_then.note(420)).unwrap();

@@ -221,6 +221,25 @@ fn a_consistent_pair() {
     assert_eq!(files.verify().first_bad(), Some(256));
 }
 
+/// Bundle and tile both gone: the level above stands in, as far as there is one.
+#[test]
+fn a_missing_pair() {
+    for (number, width, stands_in) in [(0, "", true), (1, "", true), (2, ".p/88", false)] {
+        let mut files = Files::new(600);
+        let mut wanted = Vec::new();
+        for row in ["entries", "0"] {
+            let path: TilePath = format!("tile/{row}/00{number}{width}").parse().unwrap();
+            files.0.remove(&path.to_string()).unwrap();
+            wanted.push(problem(path, number * 256, ProblemKind::Missing));
+        }
+        assert_eq!(files.verify().problems, wanted);
+        let note = TestLog::note_of(600, Hash([3; 32]));
+        files.0.insert("checkpoint".to_owned(), note);
+        let found = files.verify().problems.len();
+        assert_eq!(found, if stands_in { 3 } else { 2 }, "{number}");
+    }
+}
+
 /// Everything agrees, but it is another log's: the size is named.
 #[test]
 fn another_tree_under_the_checkpoint() {
