@@ -106,6 +106,11 @@ impl BrokerConfig {
         self.data_dir.join("registry")
     }
 
+    /// Where the search index of the audit log is kept.
+    pub fn index_dir(&self) -> PathBuf {
+        self.data_dir.join("audit-index")
+    }
+
     /// Where the audit log is kept.
     pub fn audit_dir(&self) -> PathBuf {
         self.data_dir.join("audit")

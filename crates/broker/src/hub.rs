@@ -169,7 +169,7 @@ impl Hub {
     }
 
     /// The present time, and whether the clock can be trusted: it may not lie before what was logged.
-    fn now(&self) -> (Timestamp, bool) {
+    pub(crate) fn now(&self) -> (Timestamp, bool) {
         let now = self.clock.now();
         let ms = now.as_millisecond();
         let latest = self.latest_ms.fetch_max(ms, Ordering::Relaxed);
@@ -254,7 +254,15 @@ impl Hub {
         ("refused", drafts, unreleased, false)
     }
 
-    async fn commit(&self, drafts: Vec<Draft>, known_sizes: Vec<u64>) -> Result<Vec<Receipt>, AskError> {
+    /// Logs entries; their receipts once they are durable.
+    ///
+    /// # Errors
+    /// [`AskError`].
+    pub(crate) async fn commit(
+        &self,
+        drafts: Vec<Draft>,
+        known_sizes: Vec<u64>,
+    ) -> Result<Vec<Receipt>, AskError> {
         let (done, waiting) = oneshot::channel();
         let submitted = self.log.submit(drafts, known_sizes, move |result| {
             // The asker may have gone; its question is logged all the same.

@@ -7,8 +7,11 @@
 mod alarm;
 pub mod config;
 mod cosigned;
+mod erasure;
 mod hub;
+mod indexer;
 mod metrics;
+mod officer;
 mod peer;
 mod publication;
 mod services;

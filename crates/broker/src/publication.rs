@@ -68,6 +68,12 @@ impl Publication {
         publisher.publish(&self.reader, size, note).map(|_| ())
     }
 
+    /// Size of the published checkpoint, whose files have been checked.
+    pub(crate) fn size(&self) -> u64 {
+        let publisher = self.publisher.lock().unwrap_or_else(PoisonError::into_inner);
+        publisher.published().map_or(0, |head| head.size)
+    }
+
     /// One file, by its path in the published log; `None` if there is no such file.
     ///
     /// # Errors

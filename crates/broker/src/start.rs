@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use hitmachine_audit::tiles::PublishError;
 use hitmachine_audit::{
-    CommitError, Committer, CommitterOptions, Disk, HeadConflict, Log, LogConfig, LogSigner, NoteError,
-    OpenError, Origin, Policy, PolicyError, ReadError, RealDisk, WrappingKey,
+    CommitError, Committer, CommitterOptions, Disk, EraseError, HeadConflict, Log, LogConfig, LogSigner,
+    NoteError, OpenError, Origin, Policy, PolicyError, ReadError, RealDisk, WrappingKey,
 };
 use hitmachine_core::registry::{Register, TallyMask};
 use hitmachine_core::{Clock, Covenant, CovenantError, StoreError, SystemClock};
@@ -21,17 +21,21 @@ use hitmachine_service::metrics::{MetricsError, bind_metrics, serve_metrics};
 use hitmachine_service::secret::{Purpose, SecretError, SecretFile};
 use hitmachine_service::server::{ServeError, ServerMetrics, serve};
 use hitmachine_service::tls::{TlsError, install_provider, server_config};
-use hitmachine_store::SledStore;
+use hitmachine_store::audit_index::IndexError;
+use hitmachine_store::{AuditIndex, SledStore};
 use jiff::Timestamp;
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tonic_health::server::HealthReporter;
 
-use crate::alarm::Alarms;
+use crate::alarm::{self, Alarms};
 use crate::config::BrokerConfig;
+use crate::erasure::{self, Eraser};
 use crate::hub::{Epoch, Hub, Parts};
+use crate::indexer;
 use crate::metrics::Metrics;
+use crate::officer::Office;
 use crate::publication::{self, Publication};
 use crate::services::{self, Shared};
 use crate::witness::{Contradicted, Witnesses};
@@ -119,6 +123,12 @@ pub enum StartError {
         /// Where the note is kept.
         kept: PathBuf,
     },
+    /// An erasure that was cut short cannot be finished.
+    #[error("an erasure that was cut short cannot be finished")]
+    Erase(#[source] EraseError),
+    /// The search index cannot be opened.
+    #[error("the search index of the audit log cannot be opened")]
+    Index(#[from] IndexError),
     /// The audit log cannot be read back.
     #[error("the audit log cannot be read")]
     LogRead(#[from] ReadError),
@@ -312,9 +322,28 @@ async fn confirm_and_work(
     address: SocketAddr,
 ) -> StartError {
     let Loaded {
-        shared, log, parts, ..
+        shared,
+        mut log,
+        parts,
+        index,
+        ..
     } = loaded;
     shared.witnesses.confirmed().await;
+    let finishing = Arc::clone(&index);
+    let finished = tokio::task::spawn_blocking(move || {
+        let erased = log.finish_erasure(&mut |plan| erasure::drop_from(&finishing, plan));
+        (log, erased)
+    });
+    let log = match finished.await {
+        Ok((log, Ok(erased))) => {
+            if erased.is_some() {
+                tracing::warn!("an erasure that was cut short has been finished");
+            }
+            log
+        }
+        Ok((_, Err(error))) => return StartError::Erase(error),
+        Err(_) => return StartError::Stopped,
+    };
     let die = |error: &CommitError| {
         tracing::error!(%error, "the audit log cannot be written; this process ends");
         std::process::exit(i32::from(exit::INTEGRITY));
@@ -325,10 +354,33 @@ async fn confirm_and_work(
     };
     let log = committer.handle();
     shared.alarms.log_to(log.clone());
-    let metrics = parts.metrics.clone();
+    let (metrics, clock, reader) = (
+        parts.metrics.clone(),
+        Arc::clone(&parts.clock),
+        parts.reader.clone(),
+    );
     let hub = Arc::new(Hub::new(parts, log.clone()));
-    // Nobody else sets it.
+    let eraser = Eraser {
+        log: log.clone(),
+        reader: reader.clone(),
+        index: Arc::clone(&index),
+        publication: shared.publication.clone(),
+        clock,
+        cosigned: shared.witnesses.newest(),
+    };
+    let office = Office {
+        hub: Arc::clone(&hub),
+        reader: reader.clone(),
+        index: Arc::clone(&index),
+        alarms: Arc::clone(&shared.alarms),
+        eraser: eraser.clone(),
+    };
+    // Nobody else sets them.
+    let _ = shared.office.set(Arc::new(office));
     let _ = shared.hub.set(Arc::clone(&hub));
+    let mut working = JoinSet::new();
+    working.spawn(indexer::follow(index, reader, Arc::clone(&shared.alarms)));
+    working.spawn(eraser.keep());
     services::serving(health).await;
     tracing::info!(%address, covenant = %hub.covenant().version(), "broker ready");
     publication::keep(shared.publication, shared.witnesses, log, metrics).await;
@@ -411,6 +463,7 @@ struct Loaded {
     shared: Shared,
     log: Log,
     parts: Parts,
+    index: Arc<AuditIndex>,
     registry: Registry,
 }
 
@@ -436,8 +489,16 @@ impl Loaded {
 
         let verifier = signer.verifier();
         let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+        // The index is derived from the log, and its key from the key of the log's keys.
+        let index_key = blake3::derive_key("hitmachine 2026 audit index v1", wrapping.expose_secret());
         let (log, last_logged) = open_log(config, signer, wrapping, &disk)?;
         let reader = log.reader();
+        let index = Arc::new(indexer::open(&config.index_dir(), index_key, log.head().size)?);
+        let logged = reader
+            .controls()
+            .into_iter()
+            .filter_map(|index| reader.read_entry(index).ok());
+        let logged: Vec<v1::Alarm> = logged.filter_map(|entry| alarm::of_entry(&entry)).collect();
         let witnesses = Witnesses::new(policy, verifier.clone(), reader.clone())
             .map_err(|_| StartError::PolicyUnsuitable(config.audit.policy.clone()))?;
         let witnesses = Arc::new(witnesses);
@@ -447,7 +508,7 @@ impl Loaded {
             verifier.clone(),
             Arc::clone(&witnesses),
             Arc::clone(&clock),
-            Vec::new(),
+            logged,
         );
 
         let covenant = Arc::new(covenant);
@@ -472,6 +533,7 @@ impl Loaded {
         };
         let shared = Shared {
             hub: Arc::default(),
+            office: Arc::default(),
             covenant,
             public: Arc::new(public),
             witnesses,
@@ -484,6 +546,7 @@ impl Loaded {
             shared,
             log,
             parts,
+            index,
             registry,
         })
     }
@@ -509,6 +572,12 @@ fn open_log(
         frames = recovery.frames,
         "audit log recovered"
     );
+    if !recovery.destroyed_again.is_empty() {
+        tracing::warn!(
+            keys = recovery.destroyed_again.len(),
+            "period keys that had been erased were back, from a backup perhaps; destroyed again"
+        );
+    }
     if let Some(torn) = &recovery.torn {
         tracing::warn!(bytes = torn.bytes, kept = %torn.kept.display(), "an unfinished end of the log was cut off");
     }

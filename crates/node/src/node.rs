@@ -256,11 +256,16 @@ impl Node {
         }
     }
 
-    /// Seconds since a quorum of partners cosigned the log, as far as this node knows.
-    pub fn witnessed_s(&self) -> Option<u64> {
+    /// When a quorum of partners cosigned the log, as far as this node knows; seconds since 1970.
+    pub fn witnessed_at(&self) -> Option<u64> {
         let (_, time) = self.inquirer.heads.cosigned();
+        Some(time).filter(|time| *time > 0)
+    }
+
+    /// Seconds since then.
+    pub fn witnessed_s(&self) -> Option<u64> {
         let now = u64::try_from(self.inquirer.clock.now().as_second()).unwrap_or(0);
-        (time > 0).then(|| now.saturating_sub(time))
+        self.witnessed_at().map(|time| now.saturating_sub(time))
     }
 
     /// Asks, synchronises one at a time, and verifies; see [`Inquirer`].

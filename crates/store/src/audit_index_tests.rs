@@ -252,8 +252,16 @@ fn users_and_cases_are_in_folders_of_their_own() {
         ..Filter::default()
     };
     assert!(index.search(&filter, None, 5).unwrap().rows.is_empty());
+    // A crash after the folder was made and before it was named.
+    index.flush().unwrap();
+    drop(index);
+    let people = dir.path().join("60/2026-01/people");
+    fs::create_dir(&people).unwrap();
+    fs::write(people.join("db"), "left over").unwrap();
+    let index = AuditIndex::open(dir.path(), KEY).unwrap();
+    assert!(!people.exists());
     index.add(&[row(2, &plain(1))], 3).unwrap();
-    assert!(dir.path().join("60/2026-01/people").is_dir());
+    assert!(people.is_dir());
     assert_eq!(index.search(&filter, None, 5).unwrap().rows, [2]);
 }
 
@@ -266,6 +274,7 @@ fn entries_come_in_order_and_control_entries_count() {
     for (name, rows, next) in [
         ("known already", vec![row(4)], 9),
         ("above the watermark", vec![row(9)], 9),
+        ("where numbers end", vec![row(u64::MAX)], 9),
         ("out of order", vec![row(7), row(6)], 9),
         ("twice", vec![row(7), row(7)], 9),
         ("backwards", vec![], 4),
@@ -320,4 +329,30 @@ fn few_databases_are_open_at_a_time() {
     let index = AuditIndex::open(copied.path(), KEY).unwrap();
     assert_eq!(index.next(), 90);
     assert_eq!(index.check(rows).unwrap(), None);
+}
+
+#[test]
+fn searches_run_while_entries_are_added() {
+    let dir = tempfile::tempdir().unwrap();
+    let rows = rows(&(0..600).map(|number| plain(number / 7)).collect::<Vec<_>>());
+    let index = AuditIndex::start(dir.path(), KEY, 2, false).unwrap();
+    std::thread::scope(|threads| {
+        let adding = threads.spawn(|| add(&index, &rows, &[12]));
+        while !adding.is_finished() {
+            let filter = Filter {
+                user: Some(user(1)),
+                ..Filter::default()
+            };
+            let page = index.search(&filter, None, MAX_PAGE).unwrap();
+            assert_eq!(page.rows, (0..page.indexed).rev().collect::<Vec<_>>());
+        }
+    });
+    assert_eq!(
+        index
+            .search(&Filter::default(), None, MAX_PAGE)
+            .unwrap()
+            .rows
+            .len(),
+        600
+    );
 }

@@ -202,6 +202,11 @@ impl LogReader {
         self.book().controls.clone()
     }
 
+    /// What each period key that is there is for.
+    pub fn key_uses(&self) -> Vec<KeyUse> {
+        self.keys().uses()
+    }
+
     /// What a period key is for; `None` if it was destroyed.
     pub fn key_use(&self, id: u32) -> Option<KeyUse> {
         self.keys().use_of(id)

@@ -2,6 +2,7 @@
 
 mod covenant;
 mod log;
+mod officer;
 mod query;
 mod registry;
 mod witness;
@@ -12,6 +13,7 @@ use std::sync::{Arc, OnceLock};
 use hitmachine_core::{Asker, Covenant, PartnerId, Refusal};
 use hitmachine_proto::v1::covenant_service_server::CovenantServiceServer;
 use hitmachine_proto::v1::log_service_server::LogServiceServer;
+use hitmachine_proto::v1::officer_service_server::OfficerServiceServer;
 use hitmachine_proto::v1::query_service_server::QueryServiceServer;
 use hitmachine_proto::v1::registry_service_server::RegistryServiceServer;
 use hitmachine_proto::v1::witness_service_server::WitnessServiceServer;
@@ -23,6 +25,7 @@ use tonic_health::server::HealthReporter;
 
 use crate::alarm::Alarms;
 use crate::hub::{AskError, Hub, SyncError};
+use crate::officer::{ActError, Office};
 use crate::peer::Peers;
 use crate::publication::Publication;
 use crate::witness::Witnesses;
@@ -31,6 +34,7 @@ use crate::witness::Witnesses;
 #[derive(Clone)]
 pub(crate) struct Shared {
     pub(crate) hub: Arc<OnceLock<Arc<Hub>>>,
+    pub(crate) office: Arc<OnceLock<Arc<Office>>>,
     pub(crate) covenant: Arc<Covenant>,
     pub(crate) public: Arc<v1::FetchResponse>,
     pub(crate) witnesses: Arc<Witnesses>,
@@ -50,6 +54,14 @@ impl Shared {
         let unconfirmed =
             "log_unconfirmed: too few partners have confirmed the audit log since the hub was started";
         self.hub.get().ok_or_else(|| Status::unavailable(unconfirmed))
+    }
+
+    /// Where the privacy officer works; there with the hub.
+    fn office(&self) -> Result<&Arc<Office>, Status> {
+        self.hub()?;
+        self.office
+            .get()
+            .ok_or_else(|| Status::unavailable("starting: the hub is starting"))
     }
 
     /// The partner that asks.
@@ -86,6 +98,7 @@ pub(crate) async fn routes(shared: Shared) -> (Routes, HealthReporter) {
         .add_service(CovenantServiceServer::new(shared.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES))
         .add_service(QueryServiceServer::new(shared.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES))
         .add_service(LogServiceServer::new(shared.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES))
+        .add_service(OfficerServiceServer::new(shared.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES))
         .add_service(WitnessServiceServer::new(shared.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES))
         .add_service(RegistryServiceServer::new(shared).max_decoding_message_size(MAX_MESSAGE_BYTES));
     (routes, health)
@@ -104,6 +117,16 @@ fn ask_status(error: &AskError) -> Status {
         AskError::Busy => Status::resource_exhausted(format!("busy: {error}")),
         AskError::NoQuorum => Status::unavailable(format!("no_quorum: {error}")),
         AskError::LogStopped => Status::unavailable(format!("log_stopped: {error}")),
+    }
+}
+
+fn act_status(error: &ActError) -> Status {
+    match error {
+        ActError::Log(error) => ask_status(error),
+        ActError::Index(_) => Status::unavailable(format!("index: {error}")),
+        ActError::Read(_) => Status::data_loss(format!("log_damaged: {error}")),
+        ActError::Erase(_) => Status::unavailable(format!("erase: {error}")),
+        ActError::Stopped => Status::internal(format!("stopped: {error}")),
     }
 }
 

@@ -8,7 +8,7 @@ use super::*;
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(10))]
 
-    /// C6: a crash at any moment between two calls, and different calls afterwards.
+    /// C6: a crash at any moment between two calls, with the rows on disk or not, and different calls afterwards.
     #[test]
     fn after_a_crash_it_catches_up_without_duplicates(
         made in proptest::collection::vec(made(), 3..150),
@@ -16,6 +16,7 @@ proptest! {
         other_lengths in proptest::collection::vec(1..40_usize, 1..4),
         cuts in any::<[proptest::sample::Index; 2]>(),
         erased in any::<proptest::sample::Index>(),
+        on_disk in any::<bool>(),
     ) {
         let (dir, crashed) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let mut rows = rows(&made);
@@ -26,6 +27,9 @@ proptest! {
         index.flush().unwrap();
         let durable = index.next();
         add(&index, &rows[cuts[0]..cuts[1]], &lengths);
+        if on_disk {
+            lock(&index.parts).sync().unwrap(); // and the watermark not yet
+        }
         copy(dir.path(), crashed.path());
         drop(index);
         let index = AuditIndex::open(crashed.path(), KEY).unwrap();

@@ -222,3 +222,59 @@ pub(super) fn people_has(row: &[u8], term: &Term) -> bool {
             .is_some_and(|(kind, value)| *kind == term.kind as u8 && value == term.value)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Computed with another implementation. What is keyed says what it is: a case and a user of one name differ.
+    #[test]
+    fn blind_terms_have_these_bytes() {
+        let key = BlindKey::new(&[42; 32]);
+        for (term, expected) in [
+            (
+                key.token(&Token::from_bytes([0x5a; 32])),
+                "6cf696dd0ed174d6318707e40689974b",
+            ),
+            (
+                key.case(&"ZK-2026-1".parse().unwrap()),
+                "8c46705674f8cda8e77d78849979645b",
+            ),
+            (
+                key.user(&"ZK-2026-1".parse().unwrap()),
+                "177a2c21dbbbe9cc484539ef081b88fe",
+            ),
+            (
+                key.requester(&"00000099000000001000".parse().unwrap()),
+                "6065e0d1ad3adf17e8cd7c3d228d93f9",
+            ),
+        ] {
+            assert_eq!(hex::encode(term.value), expected, "{:?}", term.kind);
+        }
+        assert_eq!(hex::encode(key.check_value()), "42a1774d9896b943");
+    }
+
+    #[test]
+    fn rows_of_another_form_are_none() {
+        let row = [
+            &[0; 8][..],
+            &[1],
+            b"00000099000000001000",
+            &[3],
+            b"abc",
+            &[7; 16],
+            &[8; 16],
+            &[9; 32],
+        ]
+        .concat();
+        assert!(ProcessingRow::parse(&row).is_some_and(|row| row.purpose == "abc" && row.tokens.len() == 32));
+        for length in (0..row.len()).filter(|length| ![65, 81].contains(length)) {
+            assert!(ProcessingRow::parse(&row[..length]).is_none(), "{length}");
+        }
+        for (place, byte) in [(8, 6), (9, 0xff), (29, 90), (30, 0xff)] {
+            let mut bad = row.clone();
+            bad[place] = byte;
+            assert!(ProcessingRow::parse(&bad).is_none(), "{place}");
+        }
+    }
+}

@@ -48,7 +48,8 @@ pub(super) fn made() -> impl Strategy<Value = Made> {
         0..3_u8,
     );
     let ids = (of(0..3_u8), of(0..3_u8), of(0..4_u8));
-    let tokens = (of(0..5_u8), of(5..8_u8));
+    // Nothing keeps two identifiers from having one token.
+    let tokens = (of(0..5_u8), of(3..8_u8));
     let rest = (of(0..9_u8), 0..6_u8, 0..4_u8);
     (numbers, ids, tokens, rest).prop_map(|(numbers, ids, tokens, rest)| Made {
         gap: numbers.0,
@@ -334,6 +335,12 @@ pub(super) fn single_filters() -> Vec<Filter> {
             ..none()
         },
         Filter {
+            trace: Some(trace(0)),
+            ..none()
+        },
+        // Refused by the row, not by the postings.
+        Filter {
+            request: Some(request(0)),
             trace: Some(trace(0)),
             ..none()
         },
