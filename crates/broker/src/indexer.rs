@@ -20,7 +20,8 @@ const QUIET: Duration = Duration::from_secs(5);
 
 /// Why the index does not follow the log. Searching goes on with what it has.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum IndexingError {
+#[non_exhaustive]
+pub enum IndexingError {
     /// An entry cannot be read.
     #[error("an entry of the log cannot be read")]
     Read(#[from] ReadError),

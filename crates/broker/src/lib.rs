@@ -19,4 +19,5 @@ mod start;
 mod witness;
 
 pub use config::BrokerConfig;
-pub use start::{Running, StartError, check, move_store_aside, run};
+pub use indexer::IndexingError;
+pub use start::{Running, StartError, check, move_store_aside, rebuild_index, run};

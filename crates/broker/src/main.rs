@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use hitmachine_broker::{BrokerConfig, move_store_aside, run};
 use hitmachine_service::{console, exit, shutdown, telemetry};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// The hub: takes registrations from partners' nodes, answers at which organisation a person is known, and logs each
 /// question before its answer leaves. It never sees a name or a BSN.
@@ -41,6 +42,17 @@ enum Command {
         )]
         config: PathBuf,
     },
+    /// Build the search index of the audit log anew, from the log. The broker must not be running; it builds the index
+    /// by itself too, while it answers, when the index is damaged.
+    RebuildIndex {
+        /// Configuration file.
+        #[arg(
+            long,
+            env = "HITMACHINE_BROKER_CONFIG",
+            default_value = "/etc/hitmachine/broker.toml"
+        )]
+        config: PathBuf,
+    },
     /// Move damaged registrations aside; after the next start the nodes send everything again. The audit log
     /// stays as it is. The broker must not be running.
     RebuildRegistry {
@@ -54,10 +66,23 @@ enum Command {
     },
 }
 
+/// Shows how far a long work is, on a terminal.
+fn bar(message: &str) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+    // The template is a constant; were it wrong, the default style would show.
+    if let Ok(style) = ProgressStyle::with_template("{msg:24} [{bar:40}] {pos}/{len} {per_sec} {eta}") {
+        bar.set_style(style.progress_chars("=> "));
+    }
+    bar.set_message(message.to_owned());
+    bar
+}
+
 fn main() -> ExitCode {
     let command = Arguments::parse().command;
-    let (Command::Serve { config } | Command::Check { config } | Command::RebuildRegistry { config }) =
-        &command;
+    let (Command::Serve { config }
+    | Command::Check { config }
+    | Command::RebuildRegistry { config }
+    | Command::RebuildIndex { config }) = &command;
     let config = match BrokerConfig::load(config) {
         Ok(config) => config,
         Err(error) => return fail(&error, exit::USAGE),
@@ -71,6 +96,23 @@ fn main() -> ExitCode {
             }
             Err(error) => fail(&error, error.exit_code()),
         },
+        Command::RebuildIndex { .. } => {
+            let bar = bar("Indexing entries");
+            let rebuilt = hitmachine_broker::rebuild_index(&config, &mut |done, size| {
+                bar.set_length(size);
+                bar.set_position(done);
+            });
+            bar.finish_and_clear();
+            match rebuilt {
+                Ok(entries) => {
+                    console::print_line(format_args!(
+                        "the search index holds all {entries} entries of the log"
+                    ));
+                    ExitCode::SUCCESS
+                }
+                Err(error) => fail(&error, error.exit_code()),
+            }
+        }
         Command::RebuildRegistry { .. } => match move_store_aside(&config) {
             Ok(to) => {
                 let to = to.display();

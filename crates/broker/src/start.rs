@@ -33,7 +33,7 @@ use crate::alarm::{self, Alarms};
 use crate::config::BrokerConfig;
 use crate::erasure::{self, Eraser};
 use crate::hub::{Epoch, Hub, Parts};
-use crate::indexer;
+use crate::indexer::{self, IndexingError};
 use crate::metrics::Metrics;
 use crate::officer::Office;
 use crate::publication::{self, Publication};
@@ -129,6 +129,9 @@ pub enum StartError {
     /// The search index cannot be opened.
     #[error("the search index of the audit log cannot be opened")]
     Index(#[from] IndexError),
+    /// The search index cannot be built.
+    #[error("the search index of the audit log cannot be built")]
+    Indexing(#[from] IndexingError),
     /// The audit log cannot be read back.
     #[error("the audit log cannot be read")]
     LogRead(#[from] ReadError),
@@ -271,7 +274,7 @@ pub async fn run(
         stop_serving,
     );
     let witnesses = Arc::clone(&loaded.shared.witnesses);
-    let publication = loaded.shared.publication.clone();
+    let (publication, index) = (loaded.shared.publication.clone(), Arc::clone(&loaded.index));
     let audit_dir = config.audit_dir();
     let mut committer = None;
     let work = async {
@@ -298,6 +301,9 @@ pub async fn run(
     // What waits is committed before the process ends.
     let committer: Option<Committer> = committer;
     let ending = move || {
+        if let Err(error) = index.flush() {
+            tracing::error!(%error, "the search index could not be made durable; the next start goes on from before");
+        }
         let log = committer.and_then(Committer::shutdown)?;
         let signed = log.sign_head().ok()?;
         Some(publication.publish(signed.head.size, &signed.note))
@@ -489,8 +495,7 @@ impl Loaded {
 
         let verifier = signer.verifier();
         let disk: Arc<dyn Disk> = Arc::new(RealDisk);
-        // The index is derived from the log, and its key from the key of the log's keys.
-        let index_key = blake3::derive_key("hitmachine 2026 audit index v1", wrapping.expose_secret());
+        let index_key = index_key(&wrapping);
         let (log, last_logged) = open_log(config, signer, wrapping, &disk)?;
         let reader = log.reader();
         let index = Arc::new(indexer::open(&config.index_dir(), index_key, log.head().size)?);
@@ -600,6 +605,27 @@ pub fn check(config: &BrokerConfig) -> Result<(), StartError> {
     self_test()?;
     server_config(&config.tls.identity(), &config.tls.authority)?;
     Settings::read(config).map(|_| ())
+}
+
+/// The index is derived from the log, and its key from the key of the log's keys.
+fn index_key(wrapping: &WrappingKey) -> [u8; 32] {
+    blake3::derive_key("hitmachine 2026 audit index v1", wrapping.expose_secret())
+}
+
+/// Builds the search index of the audit log anew; how many entries the log has. `progress` hears how many are done,
+/// of how many.
+///
+/// # Errors
+/// [`StartError`]; also if a broker has the log open.
+pub fn rebuild_index(config: &BrokerConfig, progress: &mut dyn FnMut(u64, u64)) -> Result<u64, StartError> {
+    let Settings { signer, wrapping, .. } = Settings::read(config)?;
+    let key = index_key(&wrapping);
+    let (log, _) = open_log(config, signer, wrapping, &(Arc::new(RealDisk) as Arc<dyn Disk>))?;
+    let size = log.head().size;
+    let index = AuditIndex::rebuild(&config.index_dir(), key)?;
+    indexer::catch_up(&index, &log.reader(), size, &mut |done| progress(done, size))?;
+    index.flush()?;
+    Ok(size)
 }
 
 /// Moves a damaged store of registrations aside, so that the next start begins with an empty one and the nodes

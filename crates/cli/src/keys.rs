@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Subcommand, ValueEnum};
-use hitmachine_audit::{LogSigner, Origin};
+use hitmachine_audit::{LogSigner, Origin, WitnessName, WitnessSigner};
 use hitmachine_core::RequestSigner;
 use hitmachine_pseudonym::{DeploymentId, HmacSha256Pseudonymiser, KeyEpoch, NodeKey};
 use hitmachine_service::secret::{Purpose, SecretFile};
@@ -118,6 +118,11 @@ pub(crate) fn run(command: &Command) -> Result<(), Failure> {
                     let origin = Origin::new(origin.clone())
                         .map_err(|error| Failure::from_error(&error, exit::USAGE))?;
                     console::print_line(LogSigner::new(origin, &key).verifier());
+                }
+                (KeyPurpose::Witness, _, Some(name)) => {
+                    let name = WitnessName::new(name.as_str())
+                        .map_err(|error| Failure::from_error(&error, exit::USAGE))?;
+                    console::print_line(WitnessSigner::new(name, &key).verifier());
                 }
                 (KeyPurpose::RequestSigning, ..) => console::print_line(RequestSigner::new(&key).key()),
                 (KeyPurpose::Witness, _, None) => {
