@@ -21,7 +21,7 @@ use crate::publication::Publication;
 /// The type of the control entry that counts what an erasure took.
 const TYPE: &str = "erased";
 /// How often terms are looked at.
-const EVERY: Duration = Duration::from_secs(6 * 60 * 60);
+const EVERY: Duration = Duration::from_hours(6);
 /// How far the own clock may be ahead of what witnesses last said, in seconds, when terms are judged: a clock that is
 /// far ahead must not erase anything.
 const AHEAD_S: u64 = 24 * 60 * 60;

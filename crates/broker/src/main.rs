@@ -139,7 +139,7 @@ fn serve(config: BrokerConfig) -> ExitCode {
             Ok(stop) => stop,
             Err(error) => return Err(fail(&error, exit::REFUSED)),
         };
-        run(config, stop, |_| ())
+        Box::pin(run(config, stop, |_| ()))
             .await
             .map_err(|error| fail(&error, error.exit_code()))
     });

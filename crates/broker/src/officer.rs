@@ -291,7 +291,7 @@ impl Office {
             if is_confidential(covenant, &entry) && withholds(covenant, use_) {
                 continue;
             }
-            let row = row(entry, use_);
+            let row = row(&entry, use_);
             bytes += row.encoded_len();
             if bytes > MAX_PAGE_BYTES && !rows.is_empty() {
                 return Ok((rows, taken));
@@ -372,7 +372,7 @@ fn is_confidential(covenant: &Covenant, entry: &StoredEntry) -> bool {
 }
 
 /// Users and cases go along only where they are reviewed.
-fn row(entry: StoredEntry, use_: v1::Use) -> v1::Row {
+fn row(entry: &StoredEntry, use_: v1::Use) -> v1::Row {
     let apart = matches!(use_, v1::Use::Report | v1::Use::Ldv);
     let whole = |opening: &Opening| match Processing::of(opening).filter(|_| apart) {
         Some(processing) => Content::Processing(processing.encode()),
@@ -395,35 +395,21 @@ fn row(entry: StoredEntry, use_: v1::Use) -> v1::Row {
 
 /// What a search asks for; `None` if a field is not well-formed.
 fn filter(search: &v1::Search) -> Option<Filter> {
-    fn named<T: std::str::FromStr>(text: &str) -> Option<Option<T>> {
-        if text.is_empty() {
-            Some(None)
-        } else {
-            text.parse().ok().map(Some)
-        }
-    }
-    let bytes = |bytes: &[u8]| {
-        if bytes.is_empty() {
-            Some(None)
-        } else {
-            bytes.try_into().ok().map(Some)
-        }
-    };
     let tokens = search
         .tokens
         .iter()
         .map(|token| Some(Token::from_bytes(token.as_slice().try_into().ok()?)));
     let tokens = tokens.collect::<Option<Vec<_>>>()?;
-    let request: Option<[u8; 16]> = bytes(&search.request_id)?;
+    let request = bytes(&search.request_id).ok()?;
     Some(Filter {
         from_ms: Some(search.from_ms).filter(|ms| *ms > 0),
         until_ms: Some(search.to_ms)
             .filter(|ms| *ms > 0)
             .map(|ms| ms.saturating_add(1)),
-        requester: named(&search.requester)?,
-        user: named(&search.user)?,
-        purpose: named(&search.purpose)?,
-        case: named(&search.case_reference)?,
+        requester: named(&search.requester).ok()?,
+        user: named(&search.user).ok()?,
+        purpose: named(&search.purpose).ok()?,
+        case: named(&search.case_reference).ok()?,
         outcome: match search.outcome() {
             v1::Outcome::Unspecified => None,
             v1::Outcome::Hit => Some(Outcome::Hit),
@@ -437,8 +423,24 @@ fn filter(search: &v1::Search) -> Option<Filter> {
             None => None,
             Some(id) => Some(hitmachine_core::RequestId::from_bytes(&id).ok()?),
         },
-        trace: bytes(&search.trace_id)?,
+        trace: bytes(&search.trace_id).ok()?,
     })
+}
+
+/// Nothing for an empty text.
+fn named<T: std::str::FromStr>(text: &str) -> Result<Option<T>, T::Err> {
+    Some(text)
+        .filter(|text| !text.is_empty())
+        .map(str::parse)
+        .transpose()
+}
+
+/// Nothing for no bytes.
+fn bytes(bytes: &[u8]) -> Result<Option<[u8; 16]>, std::array::TryFromSliceError> {
+    Some(bytes)
+        .filter(|bytes| !bytes.is_empty())
+        .map(TryInto::try_into)
+        .transpose()
 }
 
 fn table(index: &AuditIndex, wanted: &v1::Statistics) -> Result<v1::StatisticsTable, ActError> {

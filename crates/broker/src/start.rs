@@ -109,7 +109,7 @@ pub enum StartError {
     PolicyUnsuitable(PathBuf),
     /// The published log cannot be mended, or is not this log's.
     #[error("the published log does not fit the audit log")]
-    Publish(#[from] PublishError),
+    Publish(#[source] Box<PublishError>),
     /// A partner holds a checkpoint, signed with this log's key, that the log does not continue.
     #[error(
         "{partner} holds a signed checkpoint that this log does not continue ({conflict}): a backup was restored, \
@@ -119,13 +119,13 @@ pub enum StartError {
         /// Who showed it.
         partner: String,
         /// In what way.
-        conflict: HeadConflict,
+        conflict: Box<HeadConflict>,
         /// Where the note is kept.
         kept: PathBuf,
     },
     /// An erasure that was cut short cannot be finished.
     #[error("an erasure that was cut short cannot be finished")]
-    Erase(#[source] EraseError),
+    Erase(#[source] Box<EraseError>),
     /// The search index cannot be opened.
     #[error("the search index of the audit log cannot be opened")]
     Index(#[from] IndexError),
@@ -168,8 +168,8 @@ impl StartError {
             Self::SelfTest(_)
             | Self::Log(OpenError::Damaged { .. })
             | Self::Contradicted { .. }
-            | Self::Publish(PublishError::Conflict(_))
             | Self::Store(StoreError::Damaged { .. } | StoreError::OtherKey) => exit::INTEGRITY,
+            Self::Publish(error) if matches!(**error, PublishError::Conflict(_)) => exit::INTEGRITY,
             Self::Setting(_)
             | Self::CovenantFile { .. }
             | Self::Covenant { .. }
@@ -182,6 +182,12 @@ impl StartError {
             | Self::Origin(_) => exit::USAGE,
             _ => exit::REFUSED,
         }
+    }
+}
+
+impl From<PublishError> for StartError {
+    fn from(error: PublishError) -> Self {
+        Self::Publish(Box::new(error))
     }
 }
 
@@ -347,7 +353,7 @@ async fn confirm_and_work(
             }
             log
         }
-        Ok((_, Err(error))) => return StartError::Erase(error),
+        Ok((_, Err(error))) => return StartError::Erase(Box::new(error)),
         Err(_) => return StartError::Stopped,
     };
     let die = |error: &CommitError| {
@@ -401,7 +407,7 @@ fn contradicted(audit_dir: &Path, found: &Contradicted) -> StartError {
     });
     StartError::Contradicted {
         partner: found.partner.to_string(),
-        conflict: found.conflict,
+        conflict: Box::new(found.conflict),
         kept,
     }
 }

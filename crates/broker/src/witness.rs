@@ -10,7 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use hitmachine_audit::{
-    AddCheckpoint, HeadConflict, LogReader, LogVerifier, Policy, QuorumTime, SignedHead, WitnessVerifier,
+    AddCheckpoint, HeadConflict, LogReader, LogVerifier, Policy, PolicyWitness, QuorumTime, SignedHead,
+    WitnessVerifier,
 };
 use hitmachine_core::PartnerId;
 use hitmachine_proto::v1;
@@ -246,11 +247,7 @@ impl Witnesses {
             });
         }
         let mut note = signed.note.to_vec();
-        let known: Vec<&WitnessVerifier> = self
-            .policy
-            .witnesses()
-            .map(|witness| witness.verifier())
-            .collect();
+        let known: Vec<&WitnessVerifier> = self.policy.witnesses().map(PolicyWitness::verifier).collect();
         while let Some(answered) = asked.join_next().await {
             let Some(lines) = answered.ok().flatten() else {
                 continue;

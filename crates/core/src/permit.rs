@@ -65,7 +65,7 @@ impl Covenant {
                 self,
                 asker,
                 refusal,
-                Asked::Parsed(query),
+                Asked::Parsed(Box::new(query)),
             ))),
         }
     }
@@ -312,7 +312,7 @@ pub struct RefusedQuery {
 
 #[derive(Debug)]
 enum Asked {
-    Parsed(Query),
+    Parsed(Box<Query>),
     Malformed {
         request: Option<RequestId>,
         digest: [u8; 32],
@@ -348,7 +348,7 @@ impl RefusedQuery {
 
     /// A question refused for a reason outside the covenant.
     pub fn other(covenant: &Covenant, asker: &Asker, refusal: Refusal, query: Query) -> Self {
-        Self::new(covenant, asker, refusal, Asked::Parsed(query))
+        Self::new(covenant, asker, refusal, Asked::Parsed(Box::new(query)))
     }
 
     /// Why.
@@ -363,7 +363,7 @@ impl RefusedQuery {
         encode: impl Fn(&AnswerContent<'_>) -> Vec<u8>,
     ) -> (Vec<Draft>, Unreleased) {
         let (query, request, digest) = match &self.asked {
-            Asked::Parsed(query) => (Some(query), Some(query.request), query.signed.digest()),
+            Asked::Parsed(query) => (Some(query.as_ref()), Some(query.request), query.signed.digest()),
             Asked::Malformed { request, digest } => (None, *request, *digest),
         };
         let months = self

@@ -146,9 +146,10 @@ impl Witnessing {
         let (witness, origin) = (Arc::clone(&self.witness), self.verifier.origin().clone());
         let held = tokio::task::spawn_blocking(move || witness.held(&origin)).await;
         let mut notes = self.heads.notes();
-        match held {
-            Ok(Ok(held)) => notes.extend(held.map(|held| held.note)),
-            _ => tracing::error!("what this witness cosigned cannot be read"),
+        if let Ok(Ok(held)) = held {
+            notes.extend(held.map(|held| held.note));
+        } else {
+            tracing::error!("what this witness cosigned cannot be read");
         }
         notes
     }

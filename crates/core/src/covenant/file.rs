@@ -264,7 +264,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Covenant, CovenantError> {
     let mut officers: Vec<Officer> = Vec::with_capacity(file.officer.len());
     for entry in file.officer {
         let span = entry.partner.span();
-        let officer = officer(&reader, entry, &partners)?;
+        let officer = officer(&reader, &entry, &partners)?;
         if officers.iter().any(|other| other.partner == officer.partner) {
             return reader.fail(
                 &span,
@@ -391,7 +391,7 @@ fn signing_partner(
     Ok(())
 }
 
-fn officer(reader: &Reader<'_>, entry: FileOfficer, partners: &[Partner]) -> Result<Officer, CovenantError> {
+fn officer(reader: &Reader<'_>, entry: &FileOfficer, partners: &[Partner]) -> Result<Officer, CovenantError> {
     let partner = reader.parsed(&entry.partner, "officer.partner")?;
     signing_partner(reader, &entry.partner, &partner, partners, "officer.partner")?;
     Ok(Officer {

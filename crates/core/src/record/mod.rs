@@ -146,7 +146,11 @@ impl Record<'_> {
         for id in FieldId::ALL {
             let own = self.value(id);
             let agrees = match (id, logged.get(id), own.as_deref()) {
-                (FieldId::Ground, _, None) => self.kind == Kind::Denied,
+                (FieldId::Ground, logged, None) => match self.kind {
+                    Kind::Lookup => false,
+                    Kind::Denied => true,
+                    Kind::OfficerSearch | Kind::Export => logged.is_none(),
+                },
                 (FieldId::Event, Some(logged), Some(own)) => event_agrees(logged, own),
                 (
                     FieldId::User | FieldId::Ground | FieldId::Case | FieldId::Subject | FieldId::Request,

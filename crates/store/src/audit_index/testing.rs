@@ -125,6 +125,8 @@ pub(super) fn row(index: u64, made: &Made) -> IndexRow {
         consults: Vec::new(),
         log_retention_months: 60,
         max_subjects: 1,
+        strict: false,
+        confidential: false,
     });
     let kinds = [IdentifierType::Bsn, IdentifierType::Skn];
     let mut tokens: Vec<_> = kinds
@@ -168,6 +170,7 @@ pub(super) fn row(index: u64, made: &Made) -> IndexRow {
             parent: [0; 8],
         },
         place: 0,
+        signed: None,
         request_digest: [2; 32],
         answer_digest: [3; 32],
     };
