@@ -594,7 +594,7 @@ async fn a_message_that_is_too_large_is_not_read() {
     // As large as allowed it is read, and refused for what it says.
     query.case_reference = "x".repeat(hitmachine_proto::MAX_MESSAGE_BYTES - 1024);
     let logged = wire.ask_logged(deployment, wire::bytes(&query), vec![]).await;
-    assert_eq!(logged[0].refusal(), Some("case_reference_too_long"));
+    assert_eq!(logged[0].refusal(), Some("query_too_long"));
 
     let (mut sync, begun) = wire.sync(shared.begin()).await.unwrap();
     let changes = vec![1; hitmachine_proto::MAX_MESSAGE_BYTES + 1];

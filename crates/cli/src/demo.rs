@@ -5,6 +5,7 @@ mod show;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Args;
 use hitmachine_broker::{BrokerConfig, Running, StartError};
@@ -270,19 +271,18 @@ async fn open(deployment: &Deployment, partner: &str, broker: SocketAddr) -> Res
         .map_err(|error| Failure::from_error(&error, error.exit_code()))
 }
 
-/// Waits until a quorum of the partners has confirmed the log and the hub answers.
+/// Waits until a quorum of the partners has confirmed the log, and every node has seen that.
 async fn confirmed(nodes: &[(&str, Arc<Node>)]) -> Result<(), Failure> {
-    let patience = std::time::Duration::from_secs(30);
-    // What an earlier run left does not count.
-    let since = u64::try_from(jiff::Timestamp::now().as_second()).unwrap_or(0);
+    const PATIENCE: Duration = Duration::from_secs(30);
+    const PAUSE: Duration = Duration::from_millis(20);
     let confirmed = async {
         for (_, node) in nodes {
-            while node.witnessed_at().is_none_or(|at| at < since) {
-                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            while !node.is_hub_serving().await || node.witnessed_s().is_none() {
+                tokio::time::sleep(PAUSE).await;
             }
         }
     };
-    let waited = tokio::time::timeout(patience, confirmed).await;
+    let waited = tokio::time::timeout(PATIENCE, confirmed).await;
     waited.map_err(|_| Failure::new("the partners did not confirm the log in time", exit::UNREACHABLE))
 }
 

@@ -14,6 +14,9 @@ use hitmachine_pseudonym::{DeploymentId, DeploymentKind, KeyCheckValue, KeyEpoch
 use hitmachine_service::client::{ConnectError, classify, connect_lazy};
 use tonic::Status;
 use tonic::transport::Channel;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
 
 /// Why the hub gave nothing.
 #[derive(Debug, thiserror::Error)]
@@ -184,6 +187,17 @@ impl Link {
         let mut client =
             QueryServiceClient::new(self.channel.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES);
         Ok(self.within(client.ask(request)).await?.into_inner())
+    }
+
+    /// Whether the hub takes questions at this moment.
+    pub async fn is_serving(&self) -> bool {
+        let request = HealthCheckRequest {
+            service: hitmachine_proto::v1::query_service_server::SERVICE_NAME.to_owned(),
+        };
+        let checked = self
+            .within(HealthClient::new(self.channel.clone()).check(request))
+            .await;
+        checked.is_ok_and(|checked| checked.into_inner().status() == ServingStatus::Serving)
     }
 
     /// A client for witnessing.

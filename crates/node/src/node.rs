@@ -256,6 +256,11 @@ impl Node {
         }
     }
 
+    /// Whether the hub takes questions: it does so once enough partners have confirmed its log (`grpc.health.v1`).
+    pub async fn is_hub_serving(&self) -> bool {
+        self.link.is_serving().await
+    }
+
     /// When a quorum of partners cosigned the log, as far as this node knows; seconds since 1970.
     pub fn witnessed_at(&self) -> Option<u64> {
         let (_, time) = self.inquirer.heads.cosigned();
