@@ -5,6 +5,7 @@
     reason = "helpers of tests: a failure is a failed test"
 )]
 
+pub mod figures;
 pub mod logbook;
 pub mod program;
 pub mod wire;

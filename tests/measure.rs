@@ -12,7 +12,7 @@
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -22,6 +22,7 @@ use hitmachine_pseudonym::{DeploymentId, HmacSha256Pseudonymiser, KeyEpoch, Node
 use hitmachine_testkit::deployment::{Deployment, Recipe};
 use hitmachine_testkit::population::{Register, large_register};
 use hitmachine_testkit::process::{BrokerProcess, free_address, node_command};
+use hitmachine_tests::figures::{disk, peak_rss};
 use hitmachine_tests::{node, screening, today};
 
 /// How long each number of questions in flight is measured.
@@ -200,21 +201,4 @@ fn hmac_rate() -> f64 {
         std::hint::black_box(key.token(std::hint::black_box(&id)));
     }
     f64::from(count) / begun.elapsed().as_secs_f64()
-}
-
-fn peak_rss(process: u32) -> String {
-    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kb: Option<f64> = line.and_then(|line| line.trim().trim_end_matches(" kB").trim().parse().ok());
-    kb.map_or("?".into(), |kb| format!("{:.0} MB", kb / 1e3))
-}
-
-fn disk(dir: &Path) -> u64 {
-    let output = Command::new("du").args(["-sb"]).arg(dir).output().unwrap();
-    String::from_utf8_lossy(&output.stdout)
-        .split_whitespace()
-        .next()
-        .unwrap()
-        .parse()
-        .unwrap()
 }

@@ -192,7 +192,7 @@ impl Link {
     /// Whether the hub takes questions at this moment.
     pub async fn is_serving(&self) -> bool {
         let request = HealthCheckRequest {
-            service: hitmachine_proto::v1::query_service_server::SERVICE_NAME.to_owned(),
+            service: v1::query_service_server::SERVICE_NAME.to_owned(),
         };
         let checked = self
             .within(HealthClient::new(self.channel.clone()).check(request))
