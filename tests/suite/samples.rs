@@ -318,6 +318,7 @@ fn an_unknown_field_is_refused_in_every_section_of_the_broker_and_the_covenant()
         ("tls", "authority ="),
         ("epoch", "number ="),
         ("audit", "origin ="),
+        ("ldv", "endpoint ="),
         ("limits", "max_connections ="),
     ] {
         let (_dir, path) = changed("broker.toml", field, &format!("surprise = 1\n{field}"));

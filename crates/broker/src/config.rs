@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use hitmachine_core::ldv::REVIEW_ACTIVITY;
 use hitmachine_service::config::{ConfigError, load, resolve};
 use hitmachine_service::metrics::MetricsConfig;
 use hitmachine_service::server::ServerLimits;
@@ -29,6 +30,8 @@ pub struct BrokerConfig {
     pub epoch: EpochSection,
     /// The audit log.
     pub audit: AuditSection,
+    /// Collector of data-processing records (LDV); none are told if absent.
+    pub ldv: Option<LdvSection>,
     /// Bounds on connections, streams and time.
     #[serde(default)]
     pub limits: ServerLimits,
@@ -75,6 +78,33 @@ pub struct AuditSection {
     pub segment_mib: u64,
 }
 
+/// `[ldv]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LdvSection {
+    /// Where the collector takes OTLP/gRPC: `http://127.0.0.1:4317`, without TLS and so only at a loopback address, or
+    /// `https://<name>:<port>`.
+    pub endpoint: String,
+    /// PEM certificates of the authority that the collector's certificate must come from; with https, and only then.
+    /// The broker shows the certificate of `[tls]`, and insists on TLS 1.3 with X25519MLKEM768 as everywhere.
+    pub authority: Option<PathBuf>,
+    /// `service.name` in the records.
+    #[serde(default = "default_resource_name")]
+    pub resource_name: String,
+    /// URI, in the public register, of the processing activity of reviewing the log: of what privacy officers do, and
+    /// of refused questions that name no ground.
+    #[serde(default = "default_review_activity")]
+    pub review_activity: String,
+}
+
+fn default_resource_name() -> String {
+    "hitmachine-broker".to_owned()
+}
+
+fn default_review_activity() -> String {
+    REVIEW_ACTIVITY.to_owned()
+}
+
 fn default_segment_mib() -> u64 {
     64
 }
@@ -97,6 +127,9 @@ impl BrokerConfig {
             &mut config.audit.policy,
         ] {
             *each = resolve(path, &*each);
+        }
+        if let Some(authority) = config.ldv.as_mut().and_then(|ldv| ldv.authority.as_mut()) {
+            *authority = resolve(path, &*authority);
         }
         Ok(config)
     }

@@ -10,6 +10,7 @@ mod cosigned;
 mod erasure;
 mod hub;
 mod indexer;
+mod ldv;
 mod metrics;
 mod officer;
 mod peer;

@@ -34,6 +34,7 @@ use crate::config::BrokerConfig;
 use crate::erasure::{self, Eraser};
 use crate::hub::{Epoch, Hub, Parts};
 use crate::indexer::{self, IndexingError};
+use crate::ldv::Exporter;
 use crate::metrics::Metrics;
 use crate::officer::Office;
 use crate::publication::{self, Publication};
@@ -338,6 +339,7 @@ async fn confirm_and_work(
         mut log,
         parts,
         index,
+        ldv,
         ..
     } = loaded;
     shared.witnesses.confirmed().await;
@@ -391,6 +393,9 @@ async fn confirm_and_work(
     let _ = shared.office.set(Arc::new(office));
     let _ = shared.hub.set(Arc::clone(&hub));
     let mut working = JoinSet::new();
+    if let Some(ldv) = ldv {
+        working.spawn(ldv.follow(reader.clone()));
+    }
     working.spawn(indexer::follow(index, reader, Arc::clone(&shared.alarms)));
     working.spawn(eraser.keep());
     services::serving(health).await;
@@ -476,6 +481,7 @@ struct Loaded {
     log: Log,
     parts: Parts,
     index: Arc<AuditIndex>,
+    ldv: Option<Exporter>,
     registry: Registry,
 }
 
@@ -490,6 +496,7 @@ impl Loaded {
             signer,
             wrapping,
         } = Settings::read(config)?;
+        let ldv = Exporter::read(config)?;
         let tags = TagKeys::derive(&pepper, &covenant.deployment().id, epoch.number, epoch.scheme);
         let mask = TallyMask::derive(&pepper, &covenant.deployment().id, epoch.number, epoch.scheme);
         let store = SledStore::open(&config.registry_dir())?;
@@ -558,6 +565,7 @@ impl Loaded {
             log,
             parts,
             index,
+            ldv,
             registry,
         })
     }
@@ -610,6 +618,7 @@ pub fn check(config: &BrokerConfig) -> Result<(), StartError> {
     install_provider();
     self_test()?;
     server_config(&config.tls.identity(), &config.tls.authority)?;
+    Exporter::read(config)?;
     Settings::read(config).map(|_| ())
 }
 

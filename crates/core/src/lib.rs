@@ -20,6 +20,7 @@
 pub mod clock;
 pub mod covenant;
 pub mod ids;
+pub mod ldv;
 pub mod officer;
 pub mod permit;
 pub mod query;
@@ -36,6 +37,7 @@ pub use ids::{
     CaseReference, Oin, PartnerId, PurposeCode, RequestId, RoleCode, SubjectClass, TextError, TraceContext,
     UserId,
 };
+pub use ldv::{LdvRecord, LdvSource, LdvStatus};
 pub use officer::{OfficerPermit, OfficerRequest, RefusedOfficer};
 pub use permit::{AnswerContent, Finding, Permit, RefusedQuery, ReleaseError, Released, Unreleased};
 pub use query::{Asker, PartnerStatus, Query, Subject, User};

@@ -4,16 +4,18 @@ use std::error::Error;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use hitmachine_core::{Covenant, PartnerId};
+use hitmachine_core::ldv::traceparent;
+use hitmachine_core::{Covenant, PartnerId, SignedRequest};
 use hitmachine_proto::v1::covenant_service_client::CovenantServiceClient;
 use hitmachine_proto::v1::query_service_client::QueryServiceClient;
 use hitmachine_proto::v1::registry_service_client::RegistryServiceClient;
 use hitmachine_proto::v1::witness_service_client::WitnessServiceClient;
-use hitmachine_proto::{MAX_MESSAGE_BYTES, v1};
+use hitmachine_proto::{MAX_MESSAGE_BYTES, query, v1};
 use hitmachine_pseudonym::{DeploymentId, DeploymentKind, KeyCheckValue, KeyEpoch, Scheme};
 use hitmachine_service::client::{ConnectError, classify, connect_lazy};
-use tonic::Status;
+use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::Channel;
+use tonic::{Request, Status};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
@@ -179,14 +181,20 @@ impl Link {
         *self.covenant.write().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    /// Asks one question.
+    /// Asks one question. The call carries the query's trace as `traceparent` (W3C Trace Context), for whatever stands
+    /// between the two; what counts at the hub is the signed query.
     ///
     /// # Errors
     /// [`LinkError`].
     pub async fn ask(&self, request: v1::AskRequest) -> Result<v1::AskResponse, LinkError> {
         let mut client =
             QueryServiceClient::new(self.channel.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES);
-        Ok(self.within(client.ask(request)).await?.into_inner())
+        let traceparent = traceparent_of(&request);
+        let mut call = Request::new(request);
+        if let Some(value) = traceparent {
+            call.metadata_mut().insert("traceparent", value);
+        }
+        Ok(self.within(client.ask(call)).await?.into_inner())
     }
 
     /// Whether the hub takes questions at this moment.
@@ -221,3 +229,14 @@ impl Link {
         }
     }
 }
+
+/// `traceparent` of the query in a request; `None` if that is not a query or has no valid ids.
+fn traceparent_of(request: &v1::AskRequest) -> Option<MetadataValue<Ascii>> {
+    let signature = request.signature.as_slice().try_into().ok()?;
+    let query = query::parse(SignedRequest::new(request.query.clone(), signature)).ok()?;
+    traceparent(&query.trace)?.parse().ok()
+}
+
+#[cfg(test)]
+#[path = "link_tests.rs"]
+mod tests;
