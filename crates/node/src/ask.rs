@@ -16,6 +16,7 @@ use sha2::{Digest, Sha256};
 
 use crate::alarm::Alarms;
 use crate::heads::{AcceptError, BackingError, Heads, Offered};
+use crate::journal::JournalEntry;
 use crate::link::{Link, LinkError};
 use crate::state::{State, StateError};
 
@@ -125,6 +126,15 @@ pub enum Evidence {
     /// Too few witnesses, or too long ago.
     #[error("{0}")]
     Backing(#[from] BackingError),
+    /// An entry in an officer's result is not in the signed tree, or says nothing that fits the leaf.
+    #[error("entry {} is not proven", index.saturating_add(1))]
+    Row {
+        /// Its index, from 0.
+        index: u64,
+    },
+    /// An officer's result is not what was asked for.
+    #[error("the result is not that of this request")]
+    Result,
     /// Not one answer for each person, in order, about this question.
     #[error("the answers are not those of this question")]
     Answers,
@@ -199,7 +209,9 @@ impl Inquirer {
         let response = self.link.ask(request).await?;
         match self.verify(&query, &covenant, &response, &named) {
             Ok(answer) => {
-                // Known durably before it is shown: a later, shorter log is then recognised.
+                // Known durably before it is shown: a later, shorter log is then recognised, and so is an entry that
+                // was invented or changed.
+                self.heads.journal(self.own_entries(&answer));
                 self.heads.persist(&self.state).await?;
                 Ok(answer)
             }
@@ -213,6 +225,23 @@ impl Inquirer {
                 Err(AskError::NotProven(evidence))
             }
         }
+    }
+
+    /// Persons of one refusal share its entry.
+    fn own_entries(&self, answer: &VerifiedAnswer) -> Vec<JournalEntry> {
+        let time_ms = u64::try_from(self.clock.now().as_millisecond()).unwrap_or(0);
+        let mut entries: Vec<_> = answer
+            .persons
+            .iter()
+            .map(|person| JournalEntry {
+                index: person.log_index,
+                request: *answer.request.as_bytes(),
+                leaf: person.leaf,
+                time_ms,
+            })
+            .collect();
+        entries.dedup_by_key(|entry| entry.index);
+        entries
     }
 
     async fn query(&self, question: &Question, covenant: &Covenant) -> Result<Query, AskError> {

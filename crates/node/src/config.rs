@@ -37,6 +37,10 @@ pub struct NodeConfig {
     pub deployment: DeploymentSection,
     /// The key epoch in use.
     pub epoch: EpochSection,
+    /// Key epochs that are over, of which the log may still hold tokens: what a privacy officer asks about a person
+    /// is looked up under these keys too.
+    #[serde(default)]
+    pub past_epoch: Vec<PastEpochSection>,
     /// The hub's audit log, as agreed when this node was set up.
     pub audit: AuditSection,
     /// How sources are kept in step.
@@ -93,6 +97,16 @@ pub struct EpochSection {
     /// Pseudonym scheme, such as `hmac-sha256`.
     pub scheme: String,
     /// Key file of the pseudonym key.
+    pub key: PathBuf,
+}
+
+/// `[[past_epoch]]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PastEpochSection {
+    /// Number, from 1; not that of the epoch in use.
+    pub number: u32,
+    /// Key file of its pseudonym key.
     pub key: PathBuf,
 }
 
@@ -159,6 +173,9 @@ impl NodeConfig {
             &mut config.audit.policy,
         ] {
             *each = resolve(path, &*each);
+        }
+        for past in &mut config.past_epoch {
+            past.key = resolve(path, &past.key);
         }
         if let Some(key) = &mut config.signing_key {
             *key = resolve(path, &*key);

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hitmachine_core::{SubjectClass, TextError, User};
-use hitmachine_identifier::{Bsn, Skn};
+use hitmachine_identifier::{Admission, Bsn, Skn};
 use hitmachine_pseudonym::CanonicalIdentifier;
 use hitmachine_service::console::chain;
 use hitmachine_service::exit;
@@ -26,6 +26,7 @@ use crate::ask::{AskError, AskedPerson, Question};
 use crate::config::NodeConfig;
 use crate::failure::Failure;
 use crate::node::{Node, OpenError};
+use crate::officer::task::{OfficerAsk, OfficerReply};
 use crate::sync::{Progress, SyncOptions, SyncReport};
 use crate::view::{AnswerView, StatusView};
 
@@ -44,6 +45,8 @@ pub enum Request {
     Sync(SyncOptions),
     /// Say how things are.
     Status,
+    /// Do a privacy officer's task.
+    Officer(Box<OfficerAsk>),
 }
 
 /// One question as typed.
@@ -126,6 +129,8 @@ pub enum Reply {
     Synced(SyncReport),
     /// How things are.
     Status(StatusView),
+    /// What came of an officer's task; everything in it is proven.
+    Officer(OfficerReply),
     /// It did not work.
     Failed(Failure),
 }
@@ -142,6 +147,7 @@ impl Node {
                 .map(Reply::Synced)
                 .map_err(Failure::from),
             Request::Status => Ok(Reply::Status(self.status(false).await)),
+            Request::Officer(ask) => self.officer(*ask, progress).await.map(Reply::Officer),
         };
         result.unwrap_or_else(Reply::Failed)
     }
@@ -154,37 +160,14 @@ impl Node {
     }
 
     fn question(&self, ask: Ask) -> Result<Question, Failure> {
-        fn field<T: std::str::FromStr<Err = TextError>>(
-            text: &str,
-            field: &'static str,
-        ) -> Result<T, AskError> {
-            text.parse().map_err(|problem| AskError::Field { field, problem })
-        }
-        let admission = self
-            .config
-            .admission()
-            .map_err(|error| Failure::new("configuration", exit::USAGE, chain(&error), chain(&error)))?;
-        let number =
-            |person: &AskPerson| -> Result<CanonicalIdentifier, (&'static str, String, &'static str)> {
-                match person.kind {
-                    NumberKind::Bsn => Bsn::parse(&person.number, &admission)
-                        .map(|bsn| bsn.canonical())
-                        .map_err(|error| (error.code(), error.to_string(), error.text_nl())),
-                    NumberKind::Skn => Skn::parse(&person.number)
-                        .map(|skn| skn.canonical())
-                        .map_err(|error| (error.code(), error.to_string(), error.text_nl())),
-                }
-            };
+        let admission = self.admission()?;
         let mut persons = Vec::with_capacity(ask.persons.len());
         for (place, person) in ask.persons.iter().enumerate() {
-            let identifier = number(person).map_err(|(code, en, nl)| {
+            let identifier = identifier(person, &admission).map_err(|mut failure| {
                 let n = place + 1;
-                Failure::new(
-                    code,
-                    exit::USAGE,
-                    format!("person {n}: {en}"),
-                    format!("persoon {n}: {nl}"),
-                )
+                failure.text_en = format!("person {n}: {}", failure.text_en);
+                failure.text_nl = format!("persoon {n}: {}", failure.text_nl);
+                failure
             })?;
             persons.push(AskedPerson {
                 identifier,
@@ -203,6 +186,11 @@ impl Node {
             user,
             persons,
         })
+    }
+
+    pub(crate) fn admission(&self) -> Result<Admission, Failure> {
+        let failed = |error| Failure::new("configuration", exit::USAGE, chain(&error), chain(&error));
+        self.config.admission().map_err(failed)
     }
 
     /// How things are; asks the hub whether it is there.
@@ -237,6 +225,27 @@ impl Node {
             witnessed_s: self.witnessed_s(),
             alarms: self.inquirer.alarms.all(),
         }
+    }
+}
+
+/// A field that a person typed.
+pub(crate) fn field<T: std::str::FromStr<Err = TextError>>(
+    text: &str,
+    field: &'static str,
+) -> Result<T, AskError> {
+    text.parse().map_err(|problem| AskError::Field { field, problem })
+}
+
+/// A person's number, checked. No error repeats it.
+pub(crate) fn identifier(person: &AskPerson, admission: &Admission) -> Result<CanonicalIdentifier, Failure> {
+    let failed = |code: &str, en: String, nl: &str| Failure::new(code, exit::USAGE, en, nl);
+    match person.kind {
+        NumberKind::Bsn => Bsn::parse(&person.number, admission)
+            .map(|bsn| bsn.canonical())
+            .map_err(|error| failed(error.code(), error.to_string(), error.text_nl())),
+        NumberKind::Skn => Skn::parse(&person.number)
+            .map(|skn| skn.canonical())
+            .map_err(|error| failed(error.code(), error.to_string(), error.text_nl())),
     }
 }
 

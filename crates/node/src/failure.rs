@@ -1,5 +1,7 @@
 //! Why something did not work, for the person at the command line and for machines.
 
+use hitmachine_audit::tiles::VerifyError;
+use hitmachine_core::Refusal;
 use hitmachine_service::console::chain;
 use hitmachine_service::exit;
 use serde::{Deserialize, Serialize};
@@ -7,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::ask::AskError;
 use crate::language::Language;
 use crate::link::LinkError;
+use crate::officer::OfficerError;
 use crate::source::SourceError;
 use crate::sync::SyncError;
 
@@ -116,6 +119,52 @@ impl From<AskError> for Failure {
                 exit::REFUSED,
                 chain(&other),
                 "dit station heeft een storing; zie het logboek",
+            ),
+        }
+    }
+}
+
+impl From<OfficerError> for Failure {
+    fn from(error: OfficerError) -> Self {
+        let en = chain(&error);
+        match error {
+            OfficerError::Ask(AskError::NotProven(_)) => Self::new(
+                "not_proven",
+                exit::INTEGRITY,
+                en,
+                "het resultaat is niet bewezen vastgelegd en wordt niet getoond; het bewijs daarvan is bewaard",
+            ),
+            OfficerError::Ask(error) => error.into(),
+            OfficerError::Refused(code) => {
+                let nl = Refusal::text_nl(&code);
+                let en = Refusal::text_en(&code);
+                Self::new(
+                    &code,
+                    exit::REFUSED,
+                    format!("refused: {en}"),
+                    format!("geweigerd: {nl}"),
+                )
+            }
+            OfficerError::UnknownPartner => Self::new(
+                "unknown_partner",
+                exit::USAGE,
+                en,
+                "het convenant heeft geen instantie met deze korte naam",
+            ),
+            OfficerError::Value(what) => {
+                Self::new("value", exit::USAGE, en, format!("ongeldige waarde voor {what}"))
+            }
+            OfficerError::Published(VerifyError::Read { .. }) => Self::new(
+                "published_unreadable",
+                exit::UNREACHABLE,
+                en,
+                "het gepubliceerde logboek is niet te lezen",
+            ),
+            OfficerError::Published(error) => Self::new(
+                error.code(),
+                exit::INTEGRITY,
+                en,
+                "het gepubliceerde logboek is niet door het knooppunt ondertekend",
             ),
         }
     }

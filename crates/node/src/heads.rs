@@ -8,6 +8,7 @@ use hitmachine_audit::{
     AskerError, CosignedHead, Evidence, FreshError, Hash, Head, Named, Policy, SeenHeads,
 };
 
+use crate::journal::JournalEntry;
 use crate::state::{State, StateError};
 
 /// Names in the state.
@@ -29,6 +30,8 @@ struct Held {
     /// The signed note of each head in `seen`, by size.
     notes: BTreeMap<u64, Arc<[u8]>>,
     cosigned: Option<(CosignedHead, Arc<[u8]>)>,
+    /// Own entries that are not on disk yet.
+    journal: Vec<JournalEntry>,
     changes: u64,
 }
 
@@ -127,15 +130,51 @@ impl Heads {
                 return Err(BackingError::NotCovered.into());
             }
         }
-        held.seen = seen;
-        held.notes.insert(offered.head.size, offered.note.into());
-        let sizes: Vec<u64> = held.seen.heads().map(|head| head.size).collect();
-        held.notes.retain(|size, _| sizes.contains(size));
-        held.changes += 1;
+        Self::hold(&mut held, seen, offered.head, offered.note);
         if let Some(newer) = newer {
             Self::keep(&mut held, newer, offered.cosigned);
         }
         Ok(age)
+    }
+
+    /// Takes the head of an officer's result: the log only grew. Cosignatures come with answers, and the next answer
+    /// proves that it continues this head too. On an error nothing changes.
+    pub(crate) fn accept_history(
+        &self,
+        named: &Named,
+        head: Head,
+        note: &[u8],
+        proofs: &[(u64, Vec<Hash>)],
+    ) -> Result<(), AskerError> {
+        let mut held = self.held();
+        let mut seen = held.seen.clone();
+        seen.accept(named, head, proofs)?;
+        Self::hold(&mut held, seen, head, note);
+        Ok(())
+    }
+
+    fn hold(held: &mut Held, seen: SeenHeads, head: Head, note: &[u8]) {
+        held.seen = seen;
+        held.notes.insert(head.size, note.into());
+        let sizes: Vec<u64> = held.seen.heads().map(|head| head.size).collect();
+        held.notes.retain(|size, _| sizes.contains(size));
+        held.changes += 1;
+    }
+
+    /// Own entries of an accepted answer; the next [`Heads::persist`] writes them in the same commit.
+    pub(crate) fn journal(&self, entries: impl IntoIterator<Item = JournalEntry>) {
+        let mut held = self.held();
+        held.journal.extend(entries);
+        held.changes += 1;
+    }
+
+    /// The heads held, sizes ascending, and the cosigned one.
+    pub(crate) fn all(&self) -> Vec<Head> {
+        let held = self.held();
+        let cosigned = held.cosigned.as_ref().map(|(cosigned, _)| cosigned.head());
+        let mut heads: Vec<Head> = held.seen.heads().chain(cosigned).collect();
+        heads.sort_unstable_by_key(|head| head.size);
+        heads
     }
 
     /// Takes a cosigned checkpoint that came by itself. Only its quorum is checked: it is compared with the log at
@@ -201,17 +240,22 @@ impl Heads {
         if *written >= due {
             return Ok(());
         }
-        let (values, upto) = {
-            let held = self.held();
+        let (values, journal, upto) = {
+            let mut held = self.held();
             let mut values = vec![(HEADS, held.seen.encode()), (NOTES, pack(&held.notes))];
             if let Some((_, note)) = &held.cosigned {
                 values.push((COSIGNED, note.to_vec()));
             }
-            (values, held.changes)
+            (values, std::mem::take(&mut held.journal), held.changes)
         };
-        let state = Arc::clone(state);
-        let writing = tokio::task::spawn_blocking(move || state.set_values(&values));
-        writing.await.map_err(|_| StateError::DoesNotOpen)??;
+        let (state, entries) = (Arc::clone(state), journal.clone());
+        let writing = tokio::task::spawn_blocking(move || state.set_values_and_journal(&values, &entries));
+        let written_now = writing.await.map_err(|_| StateError::DoesNotOpen).flatten();
+        if let Err(error) = written_now {
+            // The entries stay due; writing one twice is harmless.
+            self.held().journal.extend(journal);
+            return Err(error);
+        }
         *written = upto;
         Ok(())
     }
@@ -253,3 +297,7 @@ fn unpack(mut bytes: &[u8]) -> Option<BTreeMap<u64, Arc<[u8]>>> {
     }
     Some(notes)
 }
+
+#[cfg(test)]
+#[path = "heads_tests.rs"]
+mod tests;

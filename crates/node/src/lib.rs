@@ -5,6 +5,7 @@
 //!
 //! - [`source`] reads the organisation's own files; [`sync`] sends the difference; [`state`] remembers, encrypted.
 //! - [`ask`] asks one question and verifies the answer; [`screen`] asks about a list of households.
+//! - [`officer`] is for the privacy officer: searching, showing and checking the hub's log.
 //! - [`control`] lets the command line speak to a node that is running ([`serve`]).
 
 mod alarm;
@@ -13,9 +14,11 @@ pub mod config;
 pub mod control;
 pub mod failure;
 mod heads;
+mod journal;
 pub mod language;
 mod link;
 mod node;
+pub mod officer;
 mod register;
 pub mod screen;
 pub mod serve;

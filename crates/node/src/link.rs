@@ -7,6 +7,8 @@ use std::time::Duration;
 use hitmachine_core::ldv::traceparent;
 use hitmachine_core::{Covenant, PartnerId, SignedRequest};
 use hitmachine_proto::v1::covenant_service_client::CovenantServiceClient;
+use hitmachine_proto::v1::log_service_client::LogServiceClient;
+use hitmachine_proto::v1::officer_service_client::OfficerServiceClient;
 use hitmachine_proto::v1::query_service_client::QueryServiceClient;
 use hitmachine_proto::v1::registry_service_client::RegistryServiceClient;
 use hitmachine_proto::v1::witness_service_client::WitnessServiceClient;
@@ -19,6 +21,11 @@ use tonic::{Request, Status};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
+
+/// The most bytes of a page of log entries: 500, of which each may carry a signed request of 32 kB.
+const MAX_PAGE_BYTES: usize = 32 * 1024 * 1024;
+/// How much longer than a question an officer's action may take: it reads far back, and may erase.
+const OFFICER_PATIENCE: u32 = 12;
 
 /// Why the hub gave nothing.
 #[derive(Debug, thiserror::Error)]
@@ -208,6 +215,23 @@ impl Link {
         checked.is_ok_and(|checked| checked.into_inner().status() == ServingStatus::Serving)
     }
 
+    /// Does one action of a privacy officer.
+    ///
+    /// # Errors
+    /// [`LinkError`].
+    pub async fn act(&self, request: v1::OfficerRequest) -> Result<v1::OfficerResponse, LinkError> {
+        let mut client =
+            OfficerServiceClient::new(self.channel.clone()).max_decoding_message_size(MAX_PAGE_BYTES);
+        let patience = self.timeout.saturating_mul(OFFICER_PATIENCE);
+        let response = Self::within_time(patience, client.act(request)).await?;
+        Ok(response.into_inner())
+    }
+
+    /// A client for the published log.
+    pub fn log(&self) -> LogServiceClient<Channel> {
+        LogServiceClient::new(self.channel.clone()).max_decoding_message_size(MAX_PAGE_BYTES)
+    }
+
     /// A client for witnessing.
     pub fn witness(&self) -> WitnessServiceClient<Channel> {
         WitnessServiceClient::new(self.channel.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES)
@@ -223,7 +247,14 @@ impl Link {
     /// # Errors
     /// [`LinkError::TimedOut`], or the call's.
     pub async fn within<T>(&self, call: impl Future<Output = Result<T, Status>>) -> Result<T, LinkError> {
-        match tokio::time::timeout(self.timeout, call).await {
+        Self::within_time(self.timeout, call).await
+    }
+
+    async fn within_time<T>(
+        time: Duration,
+        call: impl Future<Output = Result<T, Status>>,
+    ) -> Result<T, LinkError> {
+        match tokio::time::timeout(time, call).await {
             Ok(result) => Ok(result?),
             Err(_) => Err(LinkError::TimedOut),
         }

@@ -106,6 +106,8 @@ pub struct Node {
     pub(crate) link: Arc<Link>,
     pub(crate) synchroniser: Synchroniser,
     pub(crate) inquirer: Inquirer,
+    /// Of key epochs that are over, for a privacy officer's searches.
+    pub(crate) past: Vec<Arc<dyn Pseudonymiser>>,
     pub(crate) witnessing: Option<Witnessing>,
 }
 
@@ -140,6 +142,21 @@ impl Node {
                 expected: epoch.get(),
                 found,
             });
+        }
+        let mut past: Vec<Arc<dyn Pseudonymiser>> = Vec::new();
+        for section in &config.past_epoch {
+            let of = KeyEpoch::new(section.number)
+                .filter(|of| *of != epoch && past.iter().all(|other| other.epoch() != *of))
+                .ok_or(OpenError::Setting("past_epoch.number"))?;
+            let (found, key) = SecretFile::read(&section.key, Purpose::NodeKey)?;
+            if found != of.get() {
+                return Err(OpenError::KeyEpoch {
+                    expected: of.get(),
+                    found,
+                });
+            }
+            let key = NodeKey::from_bytes(*key);
+            past.push(Arc::new(HmacSha256Pseudonymiser::new(key, deployment, of)));
         }
         let pseudonymiser = HmacSha256Pseudonymiser::new(NodeKey::from_bytes(*key), deployment, epoch);
         let key_check_value = pseudonymiser.key_check_value();
@@ -239,6 +256,7 @@ impl Node {
             link,
             synchroniser,
             inquirer,
+            past,
             witnessing,
         })
     }

@@ -26,9 +26,12 @@ use hitmachine_pseudonym::{IdentifierType, Token};
 use hitmachine_store::{DbError, DurableDb, Tree};
 use zeroize::{ZeroizeOnDrop, Zeroizing};
 
+use crate::journal::JournalEntry;
+
 const NONCE: usize = 24;
 const BATCHES: &str = "batches";
 const META: &str = "meta";
+const JOURNAL: &str = "journal";
 
 /// Why the local state cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -96,6 +99,7 @@ pub struct State {
     db: DurableDb,
     batches: Tree,
     meta: Tree,
+    journal: Tree,
     cipher: XChaCha20Poly1305,
 }
 
@@ -106,11 +110,12 @@ impl State {
     /// [`StateError`]; [`DbError::InUse`] if another process has it.
     pub fn open(dir: &Path, key: &StateKey) -> Result<Self, StateError> {
         let db = DurableDb::open(&dir.join("sled"))?;
-        let (batches, meta) = (db.tree(BATCHES)?, db.tree(META)?);
+        let (batches, meta, journal) = (db.tree(BATCHES)?, db.tree(META)?, db.tree(JOURNAL)?);
         Ok(Self {
             db,
             batches,
             meta,
+            journal,
             cipher: XChaCha20Poly1305::new((&key.0).into()),
         })
     }
@@ -270,12 +275,50 @@ impl State {
     /// # Errors
     /// [`StateError`].
     pub fn set_values<N: AsRef<str>>(&self, values: &[(N, Vec<u8>)]) -> Result<(), StateError> {
+        self.write_values(values)?;
+        Ok(self.db.commit()?)
+    }
+
+    /// As [`State::set_values`], with entries for the journal, all durable together when it returns.
+    ///
+    /// # Errors
+    /// [`StateError`].
+    pub(crate) fn set_values_and_journal<N: AsRef<str>>(
+        &self,
+        values: &[(N, Vec<u8>)],
+        entries: &[JournalEntry],
+    ) -> Result<(), StateError> {
+        for entry in entries {
+            let key = entry.index.to_be_bytes();
+            let sealed = self.seal(JOURNAL, &key, &entry.encode())?;
+            self.journal.insert(key, sealed).map_err(DbError::from)?;
+        }
+        self.set_values(values)
+    }
+
+    /// This organisation's own log entries, by index.
+    ///
+    /// # Errors
+    /// [`StateError::DoesNotOpen`] if one is damaged.
+    pub(crate) fn journal(&self) -> Result<Vec<JournalEntry>, StateError> {
+        let mut entries = Vec::new();
+        for item in &self.journal {
+            let (key, sealed) = item.map_err(DbError::from)?;
+            let value = self.open_value(JOURNAL, &key, &sealed)?;
+            let index = key.as_ref().try_into().ok().map(u64::from_be_bytes);
+            let entry = index.and_then(|index| JournalEntry::decode(index, &value));
+            entries.push(entry.ok_or(StateError::DoesNotOpen)?);
+        }
+        Ok(entries)
+    }
+
+    fn write_values<N: AsRef<str>>(&self, values: &[(N, Vec<u8>)]) -> Result<(), StateError> {
         for (name, value) in values {
             let name = name.as_ref();
             let sealed = self.seal(META, name.as_bytes(), value)?;
             self.meta.insert(name, sealed).map_err(DbError::from)?;
         }
-        Ok(self.db.commit()?)
+        Ok(())
     }
 }
 

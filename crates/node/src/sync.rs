@@ -104,6 +104,13 @@ pub enum Progress {
         /// In this sync.
         total: u64,
     },
+    /// Reading the hub's log: entries.
+    Log {
+        /// So far.
+        done: u64,
+        /// Of what is looked at.
+        total: u64,
+    },
 }
 
 /// Hears where a sync is.

@@ -358,7 +358,7 @@ impl StatusView {
 }
 
 /// An alarm in words.
-fn alarm_text(code: &str, language: Language) -> &'static str {
+pub(crate) fn alarm_text(code: &str, language: Language) -> &'static str {
     match code {
         "fork_proven" => language.pick(
             "bewezen: het knooppunt heeft twee verschillende logboeken ondertekend",

@@ -1,5 +1,9 @@
 //! The command line of a node.
 
+mod audit;
+mod audit_arguments;
+mod files;
+
 use std::error::Error;
 use std::io::{IsTerminal, Read};
 use std::path::PathBuf;
@@ -66,6 +70,9 @@ enum Command {
     Screen(ScreenArguments),
     /// Show how this node is, and whether it can reach the hub.
     Status,
+    /// Search, show, export and check the hub's log; for the privacy officer.
+    #[command(subcommand)]
+    Audit(audit_arguments::Audit),
 }
 
 #[derive(Args)]
@@ -166,6 +173,7 @@ pub(crate) fn run(arguments: Arguments) -> ExitCode {
             Command::Query(query) => shell.query(config, query).await,
             Command::Screen(list) => shell.screen(config, list).await,
             Command::Status => shell.status(config).await,
+            Command::Audit(audit) => shell.audit(config, audit).await,
         }
     });
     code.unwrap_or_else(|code| code)
@@ -370,6 +378,7 @@ fn show(bar: &ProgressBar, language: Language, at: Progress) {
     let (message, done, total) = match at {
         Progress::Reading { done, total } => (language.pick("Lezen (bytes)", "Reading (bytes)"), done, total),
         Progress::Sending { done, total } => (language.pick("Versturen", "Sending"), done, total),
+        Progress::Log { done, total } => (language.pick("Logregels", "Log entries"), done, total),
     };
     bar.set_message(message);
     bar.set_length(total);
