@@ -25,9 +25,6 @@ use crate::hub::{AskError, Hub};
 
 /// How long a search waits for the index to have everything that the log had when it came.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Most bytes of the rows of one page: an answer must fit a message with its proofs.
-const MAX_PAGE_BYTES: usize = 256 * 1024;
-
 /// Why an action has no result.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -249,15 +246,9 @@ impl Office {
         let limit = usize::try_from(search.limit.clamp(1, MAX_ROWS)).unwrap_or(1);
         let before = Some(search.before).filter(|before| *before > 0);
         let page = self.index.search(filter, before, limit)?;
-        let (rows, taken) = self.rows(covenant, &page.rows, search.r#use())?;
-        // What did not fit comes on the next page.
-        let next = match taken.checked_sub(1).and_then(|last| page.rows.get(last)) {
-            Some(last) if taken < page.rows.len() => *last,
-            _ => page.next.unwrap_or(0),
-        };
         Ok(Found::Rows(v1::Rows {
-            rows,
-            next,
+            rows: self.rows(covenant, &page.rows, search.r#use())?,
+            next: page.next.unwrap_or(0),
             indexed: page.indexed,
             withholds: withholds(covenant, search.r#use()),
             erasures: self.erasures(),
@@ -265,40 +256,28 @@ impl Office {
     }
 
     fn entries(&self, covenant: &Covenant, indexes: &[u64], use_: v1::Use) -> Result<Found, ActError> {
-        let (rows, taken) = self.rows(covenant, indexes, use_)?;
         Ok(Found::Rows(v1::Rows {
-            rows,
-            next: indexes.get(taken).copied().unwrap_or(0),
+            rows: self.rows(covenant, indexes, use_)?,
+            next: 0,
             indexed: self.reader.head().size,
             withholds: withholds(covenant, use_),
             erasures: self.erasures(),
         }))
     }
 
-    /// The rows of these entries, and how many of them fitted.
-    fn rows(
-        &self,
-        covenant: &Covenant,
-        indexes: &[u64],
-        use_: v1::Use,
-    ) -> Result<(Vec<v1::Row>, usize), ActError> {
-        let (mut rows, mut bytes) = (Vec::new(), 0);
-        for (taken, index) in indexes.iter().enumerate() {
+    /// The rows of these entries; an index beyond the log has none.
+    fn rows(&self, covenant: &Covenant, indexes: &[u64], use_: v1::Use) -> Result<Vec<v1::Row>, ActError> {
+        let mut rows = Vec::with_capacity(indexes.len());
+        for index in indexes {
             let entry = match self.reader.read_entry(*index) {
                 Err(ReadError::NoEntry(_)) => continue,
                 entry => entry?,
             };
-            if is_confidential(covenant, &entry) && withholds(covenant, use_) {
-                continue;
+            if !(is_confidential(covenant, &entry) && withholds(covenant, use_)) {
+                rows.push(row(&entry, use_));
             }
-            let row = row(&entry, use_);
-            bytes += row.encoded_len();
-            if bytes > MAX_PAGE_BYTES && !rows.is_empty() {
-                return Ok((rows, taken));
-            }
-            rows.push(row);
         }
-        Ok((rows, indexes.len()))
+        Ok(rows)
     }
 
     fn erasures(&self) -> Vec<v1::Erasure> {
