@@ -8,6 +8,7 @@
 pub mod figures;
 pub mod logbook;
 pub mod program;
+pub mod published;
 pub mod wire;
 pub mod world;
 

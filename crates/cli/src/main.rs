@@ -1,5 +1,6 @@
 //! `hitmachine`: the demo, and the tools to set up and check an installation.
 
+mod audit;
 mod covenant;
 mod demo;
 mod keys;
@@ -34,6 +35,9 @@ enum Command {
     /// Check and explain a covenant.
     #[command(subcommand)]
     Covenant(covenant::Command),
+    /// Check the audit log without its broker.
+    #[command(subcommand)]
+    Audit(audit::Command),
 }
 
 fn main() -> ExitCode {
@@ -42,6 +46,7 @@ fn main() -> ExitCode {
         Command::Keys(command) => keys::run(&command),
         Command::Pki(command) => pki::run(command),
         Command::Covenant(command) => covenant::run(&command),
+        Command::Audit(command) => audit::run(&command),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
