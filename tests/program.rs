@@ -7,6 +7,7 @@
 
 use std::io::Read;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -31,7 +32,8 @@ pub struct Said {
 }
 
 impl Said {
-    fn of(output: Output) -> Self {
+    /// What it said.
+    pub fn of(output: Output) -> Self {
         Self {
             code: output.status.code().expect("it was killed"),
             out: String::from_utf8(output.stdout).unwrap(),
@@ -56,6 +58,21 @@ impl Said {
         assert!(code.bytes().all(stable), "not a stable code: {code}");
         (self.code, code.to_owned())
     }
+}
+
+/// What `tests/logcheck/prepare` made ready.
+pub fn made_ready(name: &str) -> PathBuf {
+    let exe = std::env::current_exe().unwrap();
+    let found = exe.ancestors().map(|dir| dir.join("logcheck").join(name));
+    let found = found.into_iter().find(|path| path.exists());
+    found.unwrap_or_else(|| panic!("logcheck/{name} is not there; run tests/logcheck/prepare first"))
+}
+
+/// Python with the libraries that checking a log takes.
+pub fn python() -> Command {
+    let mut command = Command::new("python3");
+    command.env("PYTHONPATH", made_ready("python"));
+    command
 }
 
 /// Runs a command of a node with `--json`.

@@ -19,6 +19,7 @@ use std::sync::LazyLock;
 
 use hitmachine_audit::TlogProof;
 use hitmachine_testkit::process::program;
+use hitmachine_tests::program::{made_ready, python};
 use hitmachine_tests::published::{GrownLog, signed, verifier, witnesses, write_policy};
 
 /// Level 0: 273 full tiles and one of 112; level 1: one full and one of 17; level 2: one of 1.
@@ -60,23 +61,16 @@ impl fmt::Display for Said {
 
 impl Tool {
     fn check(self, published: &Path) -> Said {
-        let made = |name: &str| {
-            let exe = std::env::current_exe().unwrap();
-            let found = exe.ancestors().map(|dir| dir.join("logcheck").join(name));
-            let found = found.into_iter().find(|path| path.exists());
-            found.unwrap_or_else(|| panic!("logcheck/{name} is not there; run tests/logcheck/prepare first"))
-        };
-        let python = |script: &str| {
-            let mut command = Command::new("python3");
-            command.env("PYTHONPATH", made("python"));
+        let script = |script: &str| {
+            let mut command = python();
             command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join(script));
             command
         };
         let (mut command, refused) = match self {
             Self::Ours => (Command::new(program("hitmachine").unwrap()), 4),
-            Self::Python => (python("../deploy/audit-verify.py"), 1),
-            Self::Go => (Command::new(made("verify")), 1),
-            Self::Aics => (python("logcheck/aics.py"), 1),
+            Self::Python => (script("../deploy/audit-verify.py"), 1),
+            Self::Go => (Command::new(made_ready("verify")), 1),
+            Self::Aics => (script("logcheck/aics.py"), 1),
         };
         if self == Self::Ours {
             let policy = write_policy(published.parent().unwrap());

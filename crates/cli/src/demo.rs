@@ -1,5 +1,6 @@
 //! `hitmachine demo`: the real thing with made-up people.
 
+mod officer;
 mod show;
 
 use std::net::SocketAddr;
@@ -27,6 +28,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
+use self::officer::PersonReport;
 use self::show::Show;
 use crate::Failure;
 
@@ -78,6 +80,7 @@ struct Summary {
     synchronised: Vec<(String, SyncReport)>,
     screening: ScreeningReport,
     question_back: AnswerView,
+    person_report: PersonReport,
 }
 
 pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
@@ -134,18 +137,20 @@ async fn demo(arguments: Arguments) -> Result<(), Failure> {
     show.registers(&synchronised);
 
     let list = read_list(&deployment, coordinator.config(), today)?;
-    let client = Arc::new(Client::Own(coordinator));
+    let client = Arc::new(Client::Own(Arc::clone(&coordinator)));
     let screening = show.screening(Arc::clone(&client), &list).await;
     show.line(&screening.text(show.language, Some(12)));
 
     let truth = ground_truth(&deployment.registers(), today)
         .map_err(|error| Failure::from_error(&error, exit::REFUSED))?;
     let question_back = ask_back(&deployment, &nodes, today, &show).await?;
+    let person_report = officer::report(&deployment, &coordinator, today, &show).await?;
     let summary = summarise(
         deployment.recipe(),
         synchronised,
         screening,
         question_back,
+        person_report,
         &truth,
     );
     if arguments.json {
@@ -382,6 +387,7 @@ fn summarise(
     synchronised: Vec<(String, SyncReport)>,
     screening: ScreeningReport,
     question_back: AnswerView,
+    person_report: PersonReport,
     truth: &GroundTruth,
 ) -> Summary {
     let municipal: Vec<&str> = Register::ALL
@@ -420,6 +426,7 @@ fn summarise(
         synchronised,
         screening,
         question_back,
+        person_report,
     };
     summary.equals_ground_truth = equals(&summary, truth);
     summary

@@ -65,7 +65,6 @@ impl Findings {
                 .iter()
                 .all(|witness| witness.cosigned != Cosigned::Wrong)
             && self.proofs.iter().all(|(_, proof)| proof.code.is_none())
-
     }
 
     /// The first index that is wrong in the tree; the size, if only the root is.
