@@ -228,6 +228,9 @@ fn only_who_the_covenant_names_reviews_and_what_is_lost_is_found() {
     let complete = complete.json();
     assert_eq!(complete["completeness"]["first_bad"], 0, "{complete}");
     let alarms = audit(deployment, address, &["alarms"], "").json();
-    assert_eq!(alarms["alarms"]["alarms"][0]["code"], "log_incomplete", "{alarms}");
+    assert_eq!(
+        alarms["alarms"]["alarms"][0]["code"], "log_incomplete",
+        "{alarms}"
+    );
     assert_eq!(broker.stop().unwrap(), Some(0));
 }

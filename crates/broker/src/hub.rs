@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
-use hitmachine_audit::{CommitHandle, Draft, LogReader, Receipt, SubmitError};
+use hitmachine_audit::{CommitHandle, Draft, LogReader, Receipt, SignedHead, SubmitError};
 use hitmachine_core::registry::{Begun, Change, Completed, Register, RegistryError, Tally};
 use hitmachine_core::{
     Asker, Clock, Covenant, Day, PartnerId, Query, Refusal, RefusedQuery, SignedRequest, Store, StoreError,
@@ -157,6 +157,11 @@ impl Hub {
     /// The covenant in force.
     pub(crate) fn covenant(&self) -> &Arc<Covenant> {
         &self.covenant
+    }
+
+    /// The newest signed head of the log.
+    pub(crate) fn head(&self) -> SignedHead {
+        self.log.head()
     }
 
     fn register(&self) -> RwLockReadGuard<'_, Register> {

@@ -125,6 +125,19 @@ pub(crate) async fn keep(
     }
 }
 
+/// A last round, while the nodes are still there: what lies on the disk of a hub that has stopped is cosigned too.
+pub(crate) async fn finish(publication: &Publication, witnesses: &Arc<Witnesses>, head: &SignedHead) {
+    let cosigned = witnesses
+        .newest()
+        .borrow()
+        .as_ref()
+        .map(|newest| newest.head.size);
+    if cosigned != Some(head.head.size) && witnesses.count().0 > 0 {
+        let note = witnesses.round(head).await;
+        publish(publication, head, note).await;
+    }
+}
+
 async fn publish(publication: &Publication, head: &SignedHead, note: Vec<u8>) {
     let (publication, size) = (publication.clone(), head.head.size);
     let published = tokio::task::spawn_blocking(move || publication.publish(size, &note)).await;

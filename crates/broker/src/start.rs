@@ -280,13 +280,21 @@ pub async fn run(
         &server_metrics,
         stop_serving,
     );
-    let witnesses = Arc::clone(&loaded.shared.witnesses);
+    let (witnesses, hub) = (
+        Arc::clone(&loaded.shared.witnesses),
+        Arc::clone(&loaded.shared.hub),
+    );
     let (publication, index) = (loaded.shared.publication.clone(), Arc::clone(&loaded.index));
     let audit_dir = config.audit_dir();
     let mut committer = None;
     let work = async {
         tokio::select! {
-            () = shutdown => Ok(()),
+            () = shutdown => {
+                if let Some(hub) = hub.get() {
+                    publication::finish(&publication, &witnesses, &hub.head()).await;
+                }
+                Ok(())
+            }
             () = stopping.clone().wait() => Ok(()),
             found = witnesses.contradicted() => Err(contradicted(&audit_dir, &found)),
             error = confirm_and_work(loaded, &mut committer, &health, address) => Err(error),
@@ -313,7 +321,8 @@ pub async fn run(
         }
         let log = committer.and_then(Committer::shutdown)?;
         let signed = log.sign_head().ok()?;
-        Some(publication.publish(signed.head.size, &signed.note))
+        // What the last round published has cosignatures, too.
+        (publication.size() < signed.head.size).then(|| publication.publish(signed.head.size, &signed.note))
     };
     if let Ok(Some(Err(error))) = tokio::task::spawn_blocking(ending).await {
         let error = hitmachine_service::console::chain(&error);
