@@ -3,12 +3,12 @@
 
 use serde::Serialize;
 
+use hitmachine_core::ldv::SUBJECT_ID_TYPE;
+
 use super::page::RowView;
 
-/// Type of the data subject's id: not the token, which only the hub and the nodes may match, but a digest of it.
-pub const SUBJECT_TYPE: &str = "https://hitmachine.example/id/pseudonym-sha256";
-/// In front of the OIN of the organisation that had the data processed.
-const PROCESSOR: &str = "https://hitmachine.example/id/oin/";
+/// In front of the OIN of the organisation that had the data processed, as in what the hub exports.
+const PROCESSOR: &str = "urn:oin:";
 
 /// One record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -22,7 +22,7 @@ pub struct LdvRecord {
     /// `Ok`, or `Error` for a refused question. No hit is no error.
     pub status: &'static str,
     /// For people.
-    pub name: String,
+    pub name: &'static str,
     /// Milliseconds since 1970.
     pub start_time: i64,
     /// The same: the entry has one time.
@@ -60,7 +60,7 @@ pub struct Processed {
     /// Digest of the pseudonym.
     #[serde(rename = "dpl.core.data_subject_id")]
     pub data_subject: String,
-    /// [`SUBJECT_TYPE`].
+    /// [`SUBJECT_ID_TYPE`].
     #[serde(rename = "dpl.core.data_subject_id_type")]
     pub data_subject_type: &'static str,
     /// The organisation that asked.
@@ -79,7 +79,11 @@ pub fn record(row: &RowView) -> Option<LdvRecord> {
         span_id: record.span_id.clone(),
         parent_span_id: record.parent_span_id.clone(),
         status: if record.refused.is_some() { "Error" } else { "Ok" },
-        name: format!("hit/no-hit {}", ground.purpose),
+        name: if record.refused.is_some() {
+            "lookup refused"
+        } else {
+            "lookup"
+        },
         start_time: time.as_millisecond(),
         end_time: time.as_millisecond(),
         resource: Attributes {
@@ -91,7 +95,7 @@ pub fn record(row: &RowView) -> Option<LdvRecord> {
         attributes: Processed {
             processing_activity: ground.processing_activity.clone(),
             data_subject: record.data_subject.clone()?,
-            data_subject_type: SUBJECT_TYPE,
+            data_subject_type: SUBJECT_ID_TYPE,
             processor: format!("{PROCESSOR}{}", record.requester.oin),
         },
     })
@@ -119,15 +123,15 @@ mod tests {
                 "span_id": "22".repeat(8),
                 "parent_span_id": "33".repeat(8),
                 "status": "Ok",
-                "name": "hit/no-hit screening",
+                "name": "lookup",
                 "start_time": 1_795_262_400_000_i64,
                 "end_time": 1_795_262_400_000_i64,
                 "resource": {"attributes": {"service.name": "hitmachine", "service.version": env!("CARGO_PKG_VERSION")}},
                 "attributes": {
                     "dpl.core.processing_activity_id": "https://register.example/v/1",
                     "dpl.core.data_subject_id": "ab".repeat(32),
-                    "dpl.core.data_subject_id_type": SUBJECT_TYPE,
-                    "dpl.core.foreign_operation.processor": "https://hitmachine.example/id/oin/00000099000000001000",
+                    "dpl.core.data_subject_id_type": SUBJECT_ID_TYPE,
+                    "dpl.core.foreign_operation.processor": "urn:oin:00000099000000001000",
                 }
             })
         );
