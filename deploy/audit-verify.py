@@ -125,6 +125,7 @@ def verify():
     print(f"IN ORDER: {size} entries, cosigned by {cosigned} witnesses, {len(proofs)} proofs")
 
 if __name__ == "__main__":
+    if len(sys.argv) < 3: sys.exit(__doc__)
     folder, bad, leaves, roots = sys.argv[1], [], [], {}
     log, witnesses = read_key(sys.argv[2], b"\1"), [read_key(key, b"\4") for key in sys.argv[3:]]
     check(len({key.split("+", 2)[2] for key in sys.argv[3:]}) == len(witnesses), "a witness is named twice")

@@ -4,7 +4,6 @@
 //! Needs what `tests/logcheck/prepare` makes; `tests/run` calls it.
 #![expect(
     clippy::unwrap_used,
-    clippy::panic,
     reason = "helpers of tests: a failure is a failed test"
 )]
 

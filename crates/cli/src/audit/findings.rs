@@ -65,6 +65,7 @@ impl Findings {
                 .iter()
                 .all(|witness| witness.cosigned != Cosigned::Wrong)
             && self.proofs.iter().all(|(_, proof)| proof.code.is_none())
+            && self.evidence.iter().all(|(_, shown)| shown.is_settled())
     }
 
     /// The first index that is wrong in the tree; the size, if only the root is.
