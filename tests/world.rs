@@ -5,7 +5,7 @@ use std::path::Path;
 
 use hitmachine_testkit::deployment::{Deployment, Recipe};
 use hitmachine_testkit::population::{AgeClass, Population, Register};
-use hitmachine_testkit::process::{BrokerProcess, free_address};
+use hitmachine_testkit::process::{BrokerProcess, NodeProcess, free_address};
 
 use crate::logbook;
 use crate::program::{self, Said, assert_holds_none};
@@ -30,12 +30,21 @@ impl World {
 
     /// Registers of about so many persons.
     pub fn of_size(seed: u64, persons: usize) -> Self {
+        Self::made(seed, persons, false)
+    }
+
+    /// Small registers, and a quorum of the partners must witness the log.
+    pub fn witnessed(seed: u64) -> Self {
+        Self::made(seed, 400, true)
+    }
+
+    fn made(seed: u64, persons: usize, witnessed: bool) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let recipe = Recipe {
             seed,
             persons,
             today: crate::today(),
-            witnessed: false,
+            witnessed,
         };
         let deployment = Deployment::create(&dir.path().join("d"), recipe).unwrap();
         let recipe = deployment.recipe();
@@ -84,6 +93,17 @@ impl World {
     /// A command of a partner's node, with `--json`.
     pub fn node(&self, partner: &str, arguments: &[&str]) -> Said {
         program::node(&self.deployment, partner, self.address, arguments)
+    }
+
+    /// Has a partner's node serve, and witness.
+    pub fn serve(&self, partner: &str) -> NodeProcess {
+        NodeProcess::start(&self.deployment, partner, self.address).unwrap()
+    }
+
+    /// A partner asks about one adult.
+    pub fn ask(&self, partner: &str) -> Said {
+        let bsn = self.bsn(AgeClass::Adult);
+        program::query(&self.deployment, partner, self.address, bsn, &[])
     }
 
     /// Every register is brought in step; each report's number of persons must be that of the register.

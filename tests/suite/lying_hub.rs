@@ -2,6 +2,11 @@
 //! must show nothing, whatever it is.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test")]
 
+#[path = "lying_hub/backing.rs"]
+mod backing;
+#[path = "lying_hub/two_histories.rs"]
+mod two_histories;
+
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
@@ -17,6 +22,7 @@ use hitmachine_tests::wire::Wire;
 use hitmachine_tests::world::World;
 use hitmachine_tests::{node, screening};
 use prost::Message;
+use tokio::sync::Barrier;
 use tonic::service::Routes;
 use tonic::{Request, Response, Status};
 
@@ -30,12 +36,22 @@ struct Liar {
     lie: Arc<Mutex<Lie>>,
     /// The last honest response.
     last: Arc<Mutex<v1::AskResponse>>,
+    /// Other brokers, one for each of the next questions; these wait until all of them are there.
+    others: Arc<Mutex<Vec<(Wire, Arc<Barrier>)>>>,
 }
 
 #[tonic::async_trait]
 impl QueryService for Liar {
     async fn ask(&self, request: Request<v1::AskRequest>) -> Result<Response<v1::AskResponse>, Status> {
-        let mut response = self.real.ask(request.into_inner()).await?;
+        let other = self.others.lock().unwrap().pop();
+        let real = match other {
+            Some((other, all)) => {
+                all.wait().await;
+                other
+            }
+            None => self.real.clone(),
+        };
+        let mut response = real.ask(request.into_inner()).await?;
         let honest = response.clone();
         let lie = Arc::clone(&self.lie.lock().unwrap());
         lie(&mut response);
@@ -59,30 +75,37 @@ impl Liar {
             real,
             lie: Arc::new(Mutex::new(honest)),
             last: Arc::default(),
+            others: Arc::default(),
         };
-        let dir = world.deployment.dir();
-        let broker = dir.join("broker");
-        let identity = TlsIdentity {
-            certificate: broker.join("broker.pem"),
-            key: broker.join("broker.key"),
-        };
-        let tls = server_config(&identity, &dir.join("authority").join("ca.pem")).unwrap();
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
         let routes = Routes::new(QueryServiceServer::new(liar.clone()))
             .add_service(CovenantServiceServer::new(liar.clone()));
-        tokio::spawn(async move {
-            let (limits, metrics) = (ServerLimits::default(), ServerMetrics::default());
-            serve(listener, tls, routes, &limits, &metrics, std::future::pending())
-                .await
-                .unwrap();
-        });
+        let address = serve_as_hub(world, routes).await;
         (liar, address)
     }
 
     fn will(&self, lie: impl Fn(&mut v1::AskResponse) + Send + Sync + 'static) {
         *self.lie.lock().unwrap() = Arc::new(lie);
     }
+}
+
+/// Serves with the real broker's certificate.
+async fn serve_as_hub(world: &World, routes: Routes) -> SocketAddr {
+    let dir = world.deployment.dir();
+    let broker = dir.join("broker");
+    let identity = TlsIdentity {
+        certificate: broker.join("broker.pem"),
+        key: broker.join("broker.key"),
+    };
+    let tls = server_config(&identity, &dir.join("authority").join("ca.pem")).unwrap();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let (limits, metrics) = (ServerLimits::default(), ServerMetrics::default());
+        serve(listener, tls, routes, &limits, &metrics, std::future::pending())
+            .await
+            .unwrap();
+    });
+    address
 }
 
 /// One thing changed in a response.

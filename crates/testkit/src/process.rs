@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::io::{self, Read};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -189,6 +190,70 @@ impl BrokerProcess {
 }
 
 impl Drop for BrokerProcess {
+    fn drop(&mut self) {
+        // Already gone is fine.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A partner's node that serves, as its own process. It is killed when dropped.
+pub struct NodeProcess {
+    child: Child,
+    log: PathBuf,
+}
+
+impl NodeProcess {
+    /// Has the node of `partner` serve, towards a broker at `address`, and waits until it answers commands. What it
+    /// prints goes to `serve.log` beside its configuration, each start after the last.
+    ///
+    /// # Errors
+    /// When it ends before that, with what it printed.
+    pub fn start(deployment: &Deployment, partner: &str, address: SocketAddr) -> io::Result<Self> {
+        let dir = deployment.dir().join("nodes").join(partner);
+        let (log, socket) = (dir.join("serve.log"), dir.join("state").join("node.sock"));
+        let output = std::fs::OpenOptions::new().create(true).append(true).open(&log)?;
+        let mut command = node_command(deployment, partner, address)?;
+        command.arg("serve").stdout(output.try_clone()?).stderr(output);
+        let child = command.spawn()?;
+        let mut node = Self { child, log };
+        let begun = Instant::now();
+        // A node that was killed has left its socket behind, with nobody at it.
+        while UnixStream::connect(&socket).is_err() {
+            if let Some(status) = node.child.try_wait()? {
+                let printed = node.log().unwrap_or_default();
+                return Err(io::Error::other(format!(
+                    "the node of {partner} ended ({status}):\n{printed}"
+                )));
+            }
+            if begun.elapsed() > READY {
+                return Err(io::Error::new(io::ErrorKind::TimedOut, "the node does not serve"));
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        Ok(node)
+    }
+
+    /// What it has printed in all its starts.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn log(&self) -> io::Result<String> {
+        std::fs::read_to_string(&self.log)
+    }
+
+    /// Kills it with SIGKILL and waits.
+    ///
+    /// # Errors
+    /// When it cannot be killed.
+    pub fn kill(mut self) -> io::Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+}
+
+impl Drop for NodeProcess {
     fn drop(&mut self) {
         // Already gone is fine.
         let _ = self.child.kill();
