@@ -2,10 +2,7 @@
 //! `note`, and the Python library `aics-tlog`. They agree on what is whole, and one flipped byte is refused by all.
 //!
 //! Needs what `tests/logcheck/prepare` makes; `tests/run` calls it.
-#![expect(
-    clippy::unwrap_used,
-    reason = "helpers of tests: a failure is a failed test"
-)]
+#![expect(clippy::unwrap_used, reason = "helpers of tests: a failure is a failed test")]
 
 #[path = "outside/cli.rs"]
 mod cli;

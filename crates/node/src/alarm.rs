@@ -33,6 +33,9 @@ pub struct Alarm {
     /// Where this node keeps the evidence.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub evidence: Option<PathBuf>,
+    /// Whether the hub has logged it.
+    #[serde(default)]
+    pub reported: bool,
 }
 
 /// All alarms that this node knows of.
@@ -55,14 +58,17 @@ impl Alarms {
     ) -> Result<Self, StateError> {
         let own = state.value(OWN)?;
         let own = own.map(|bytes| serde_json::from_slice(&bytes)).transpose();
+        let own: Vec<Alarm> = own.map_err(|_| StateError::DoesNotOpen)?.unwrap_or_default();
+        // What an earlier run found and could not tell.
+        let due = own.iter().filter(|alarm| !alarm.reported).map(report).collect();
         Ok(Self {
             dir,
             partner,
             state,
             clock,
-            own: Mutex::new(own.map_err(|_| StateError::DoesNotOpen)?.unwrap_or_default()),
+            own: Mutex::new(own),
             told: Mutex::default(),
-            reports: watch::channel(Vec::new()).0,
+            reports: watch::channel(due).0,
         })
     }
 
@@ -88,28 +94,63 @@ impl Alarms {
             by: alarm.by,
             log_index: Some(alarm.index),
             evidence: None,
+            reported: true,
         });
-        *self.told.lock().unwrap_or_else(PoisonError::into_inner) = alarms.collect();
+        let alarms: Vec<Alarm> = alarms.collect();
+        self.are_reported(&alarms);
+        *self.told.lock().unwrap_or_else(PoisonError::into_inner) = alarms;
+    }
+
+    /// What the hub has logged in this partner's name need not be reported again.
+    fn are_reported(&self, told: &[Alarm]) {
+        let logged = told
+            .iter()
+            .filter(|alarm| alarm.by == self.partner)
+            .map(|alarm| alarm.at.as_str())
+            .max();
+        let Some(logged) = logged else { return };
+        let bytes = {
+            let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+            if own
+                .iter()
+                .all(|alarm| alarm.reported || alarm.at.as_str() > logged)
+            {
+                return;
+            }
+            for alarm in own.iter_mut().filter(|alarm| alarm.at.as_str() <= logged) {
+                alarm.reported = true;
+            }
+            let due = own.iter().filter(|alarm| !alarm.reported).map(report).collect();
+            self.reports.send_replace(due);
+            serde_json::to_vec(&*own).unwrap_or_default()
+        };
+        self.remember(bytes);
+    }
+
+    fn remember(&self, own: Vec<u8>) {
+        if let Err(error) = self.state.set_values(&[(OWN, own)]) {
+            tracing::error!(%error, "the alarms could not be remembered");
+        }
     }
 
     /// Two signed notes that do not fit: kept, reported, shown.
     pub(crate) fn contradiction(&self, name: &str, evidence: &Evidence) {
         let text = evidence.to_text();
         let file = self.keep(&format!("{name}-{}.evidence", self.stamp()), &text);
-        self.raise("log_not_continued", file, text);
+        self.raise("log_not_continued", file);
     }
 
     /// A receipt that does not hold: `text` is what proves it, without anything of the question.
     pub(crate) fn receipt(&self, name: &str, text: &[u8]) {
         let file = self.keep(&format!("{name}.txt"), text);
-        self.raise("receipt_refused", file, Vec::new());
+        self.raise("receipt_refused", file);
     }
 
     fn stamp(&self) -> i64 {
         self.clock.now().as_millisecond()
     }
 
-    fn raise(&self, code: &str, evidence: Option<PathBuf>, report: Vec<u8>) {
+    fn raise(&self, code: &str, evidence: Option<PathBuf>) {
         let ms = u64::try_from(self.stamp()).unwrap_or(0);
         tracing::error!(code, "the hub's log is not what it says; alarm");
         let bytes = {
@@ -120,23 +161,15 @@ impl Alarms {
                 by: self.partner.clone(),
                 log_index: None,
                 evidence,
+                reported: false,
             });
             let surplus = own.len().saturating_sub(MOST);
             own.drain(..surplus);
+            let due = own.iter().filter(|alarm| !alarm.reported).map(report).collect();
+            self.reports.send_replace(due);
             serde_json::to_vec(&*own).unwrap_or_default()
         };
-        if let Err(error) = self.state.set_values(&[(OWN, bytes)]) {
-            tracing::error!(%error, "the alarm could not be remembered");
-        }
-        let code = if report.is_empty() { "receipt" } else { "fork" };
-        self.reports.send_modify(|reports| {
-            reports.push(v1::AlarmReport {
-                code: code.to_owned(),
-                evidence: report,
-            });
-            let surplus = reports.len().saturating_sub(MOST);
-            reports.drain(..surplus);
-        });
+        self.remember(bytes);
     }
 
     fn keep(&self, name: &str, text: &[u8]) -> Option<PathBuf> {
@@ -150,6 +183,21 @@ impl Alarms {
                 None
             }
         }
+    }
+}
+
+/// What the hub is told of an alarm: evidence that it can check, if there is any.
+fn report(alarm: &Alarm) -> v1::AlarmReport {
+    let is_evidence = |path: &&PathBuf| path.extension().is_some_and(|ending| ending == "evidence");
+    let evidence = alarm
+        .evidence
+        .as_ref()
+        .filter(is_evidence)
+        .and_then(|path| fs::read(path).ok());
+    let code = if evidence.is_some() { "fork" } else { "receipt" };
+    v1::AlarmReport {
+        code: code.to_owned(),
+        evidence: evidence.unwrap_or_default(),
     }
 }
 

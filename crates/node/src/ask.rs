@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use hitmachine_audit::{AskerError, Hash, LogVerifier, Named, Opening, VerifiedReceipt, verify_receipt};
+use hitmachine_audit::{
+    AskerError, FreshError, Hash, LogVerifier, Named, Opening, VerifiedReceipt, verify_receipt,
+};
 use hitmachine_core::record::{Kind, Mismatch, Record, Result as RecordResult};
 use hitmachine_core::{
     CaseReference, Clock, Covenant, PurposeCode, Query, RequestId, RequestSigner, SignedRequest, Subject,
@@ -15,7 +17,7 @@ use hitmachine_pseudonym::{CanonicalIdentifier, PseudonymError, Pseudonymiser};
 use sha2::{Digest, Sha256};
 
 use crate::alarm::Alarms;
-use crate::heads::{AcceptError, BackingError, Heads, Offered};
+use crate::heads::{AcceptError, BackingError, Heads, HeldCosigned, Offered};
 use crate::journal::JournalEntry;
 use crate::link::{Link, LinkError};
 use crate::state::{State, StateError};
@@ -126,6 +128,14 @@ pub enum Evidence {
     /// Too few witnesses, or too long ago.
     #[error("{0}")]
     Backing(#[from] BackingError),
+    /// Another history than partners cosigned.
+    #[error("{error}")]
+    Branch {
+        /// In what way.
+        error: FreshError,
+        /// The signed note that they cosigned.
+        note: Vec<u8>,
+    },
     /// An entry in an officer's result is not in the signed tree, or says nothing that fits the leaf.
     #[error("entry {} is not proven", index.saturating_add(1))]
     Row {
@@ -145,6 +155,7 @@ impl From<AcceptError> for Evidence {
         match error {
             AcceptError::History(error) => Self::Log(error),
             AcceptError::Backing(error) => Self::Backing(error),
+            AcceptError::Branch { error, note } => Self::Branch { error, note },
         }
     }
 }
@@ -198,7 +209,8 @@ impl Inquirer {
         let covenant = self.link.covenant().await?;
         let query = self.query(question, &covenant).await?;
         let named = self.heads.named();
-        let (cosigned_size, cosigned_time) = self.heads.cosigned();
+        let own = self.heads.cosigned();
+        let (cosigned_size, cosigned_time) = own.as_ref().map_or((0, 0), HeldCosigned::name);
         let request = v1::AskRequest {
             query: query.signed.bytes().to_vec(),
             signature: query.signed.signature().to_vec(),
@@ -207,7 +219,7 @@ impl Inquirer {
             cosigned_time,
         };
         let response = self.link.ask(request).await?;
-        match self.verify(&query, &covenant, &response, &named) {
+        match self.verify(&query, &covenant, &response, &named, own.as_ref()) {
             Ok(answer) => {
                 // Known durably before it is shown: a later, shorter log is then recognised, and so is an entry that
                 // was invented or changed.
@@ -287,6 +299,7 @@ impl Inquirer {
         covenant: &Covenant,
         response: &v1::AskResponse,
         named: &Named,
+        own: Option<&HeldCosigned>,
     ) -> Result<VerifiedAnswer, Evidence> {
         let parts = receipt::parts(response)?;
         if parts.len() != query.subjects.len() && parts.len() != 1 || parts.is_empty() {
@@ -325,6 +338,7 @@ impl Inquirer {
             head,
             note: &response.checkpoint,
             proofs: &parts[0].consistency,
+            own,
             cosigned: &beside.note,
             between: &receipt::hashes(&beside.consistency)?,
             strict,
@@ -394,6 +408,18 @@ impl Inquirer {
 
     /// Keeps what proves a fault of the log, and reports it. Nothing of the question is in it.
     fn keep_evidence(&self, query: &Query, response: &v1::AskResponse, found: &Evidence) {
+        if let Evidence::Branch { note, .. } = found {
+            let beside = response
+                .cosigned
+                .as_ref()
+                .map(|beside| receipt::hashes(&beside.consistency));
+            let proof = beside.and_then(Result::ok);
+            if let Ok(evidence) =
+                hitmachine_audit::Evidence::new(note.clone(), response.checkpoint.clone(), proof)
+            {
+                return self.alarms.contradiction(&query.request.to_string(), &evidence);
+            }
+        }
         if let Evidence::Log(error) = found {
             let proofs = receipt::parts(response).ok();
             let proofs = proofs.as_ref().and_then(|parts| parts.first());

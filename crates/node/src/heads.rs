@@ -29,10 +29,25 @@ struct Held {
     seen: SeenHeads,
     /// The signed note of each head in `seen`, by size.
     notes: BTreeMap<u64, Arc<[u8]>>,
-    cosigned: Option<(CosignedHead, Arc<[u8]>)>,
+    cosigned: Option<HeldCosigned>,
     /// Own entries that are not on disk yet.
     journal: Vec<JournalEntry>,
     changes: u64,
+}
+
+/// A checkpoint that a quorum cosigned, and its note. A request keeps the one it named: meanwhile a newer one may come,
+/// which the answer knows nothing of.
+#[derive(Clone, Debug)]
+pub(crate) struct HeldCosigned {
+    head: CosignedHead,
+    note: Arc<[u8]>,
+}
+
+impl HeldCosigned {
+    /// Size, and the time by which the quorum held.
+    pub(crate) fn name(&self) -> (u64, u64) {
+        (self.head.head().size, self.head.since_s())
+    }
 }
 
 /// What an answer said about the log, to be accepted as a whole.
@@ -43,7 +58,9 @@ pub(crate) struct Offered<'a> {
     pub(crate) note: &'a [u8],
     /// Consistency proofs from the heads named with the request.
     pub(crate) proofs: &'a [(u64, Vec<Hash>)],
-    /// A newer cosigned checkpoint, as a signed note; empty if the held one is to be used.
+    /// The cosigned checkpoint that the request named.
+    pub(crate) own: Option<&'a HeldCosigned>,
+    /// A newer one, as a signed note; empty if that one is to be used.
     pub(crate) cosigned: &'a [u8],
     /// Proof between the smaller and the larger of cosigned checkpoint and head.
     pub(crate) between: &'a [Hash],
@@ -76,9 +93,10 @@ impl Heads {
         }
         if let Some(note) = state.value(COSIGNED)? {
             // Under another policy than before it may not be a quorum any more.
-            held.cosigned = CosignedHead::open(&policy, &note)
-                .ok()
-                .map(|cosigned| (cosigned, note.into()));
+            held.cosigned = CosignedHead::open(&policy, &note).ok().map(|head| HeldCosigned {
+                head,
+                note: note.into(),
+            });
         }
         Ok(Self {
             policy,
@@ -101,12 +119,9 @@ impl Heads {
         self.held().seen.name()
     }
 
-    /// Size and time of the cosigned checkpoint held; zeros for none.
-    pub(crate) fn cosigned(&self) -> (u64, u64) {
-        let held = self.held();
-        held.cosigned
-            .as_ref()
-            .map_or((0, 0), |(cosigned, _)| (cosigned.head().size, cosigned.since_s()))
+    /// The cosigned checkpoint held, for a request to name.
+    pub(crate) fn cosigned(&self) -> Option<HeldCosigned> {
+        self.held().cosigned.clone()
     }
 
     /// Takes the head of an answer: the log only grew, and a quorum of partners saw it not long ago. The age of the
@@ -121,11 +136,21 @@ impl Heads {
         let newer = newer.transpose().map_err(BackingError::from)?;
         let mut age = None;
         if self.policy.needed() != Some(0) {
-            let own = held.cosigned.as_ref().map(|(cosigned, _)| *cosigned);
-            let cosigned = newer.or(own).ok_or(BackingError::Fresh(FreshError::NoQuorum))?;
+            let own = offered.own.map(|own| (own.head, own.note.as_ref()));
+            let (cosigned, note) = newer
+                .map(|newer| (newer, offered.cosigned))
+                .or(own)
+                .ok_or(BackingError::Fresh(FreshError::NoQuorum))?;
             let max_age = hitmachine_audit::MAX_AGE_S;
-            let checked = cosigned.check(&offered.head, offered.between, offered.now_s, max_age);
-            age = Some(checked.map_err(BackingError::from)?.age_s);
+            age = match cosigned.check(&offered.head, offered.between, offered.now_s, max_age) {
+                Ok(checked) => Some(checked.age_s),
+                // Not a matter of slow partners: the hub's answer and what they cosigned are two histories.
+                Err(error @ (FreshError::Fork { .. } | FreshError::NotConnected { .. })) => {
+                    let note = note.to_vec();
+                    return Err(AcceptError::Branch { error, note });
+                }
+                Err(error) => return Err(BackingError::from(error).into()),
+            };
             if offered.strict && cosigned.head().size < offered.head.size {
                 return Err(BackingError::NotCovered.into());
             }
@@ -171,7 +196,7 @@ impl Heads {
     /// The heads held, sizes ascending, and the cosigned one.
     pub(crate) fn all(&self) -> Vec<Head> {
         let held = self.held();
-        let cosigned = held.cosigned.as_ref().map(|(cosigned, _)| cosigned.head());
+        let cosigned = held.cosigned.as_ref().map(|cosigned| cosigned.head.head());
         let mut heads: Vec<Head> = held.seen.heads().chain(cosigned).collect();
         heads.sort_unstable_by_key(|head| head.size);
         heads
@@ -186,12 +211,12 @@ impl Heads {
     }
 
     fn keep(held: &mut Held, newer: CosignedHead, note: &[u8]) {
-        let older = held
-            .cosigned
-            .as_ref()
-            .map_or(0, |(cosigned, _)| cosigned.since_s());
+        let older = held.cosigned.as_ref().map_or(0, |held| held.head.since_s());
         if newer.since_s() > older {
-            held.cosigned = Some((newer, note.into()));
+            held.cosigned = Some(HeldCosigned {
+                head: newer,
+                note: note.into(),
+            });
             held.changes += 1;
         }
     }
@@ -243,7 +268,7 @@ impl Heads {
         let (values, journal, upto) = {
             let mut held = self.held();
             let mut values = vec![(HEADS, held.seen.encode()), (NOTES, pack(&held.notes))];
-            if let Some((_, note)) = &held.cosigned {
+            if let Some(HeldCosigned { note, .. }) = &held.cosigned {
                 values.push((COSIGNED, note.to_vec()));
             }
             (values, std::mem::take(&mut held.journal), held.changes)
@@ -270,6 +295,14 @@ pub(crate) enum AcceptError {
     /// Too few partners, or too long ago.
     #[error("{0}")]
     Backing(#[from] BackingError),
+    /// The answer is on another history than the one that partners cosigned: evidence.
+    #[error("{error}")]
+    Branch {
+        /// In what way.
+        error: FreshError,
+        /// The cosigned note.
+        note: Vec<u8>,
+    },
 }
 
 /// `(u64 size ‖ u32 length ‖ note)*`.

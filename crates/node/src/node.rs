@@ -281,8 +281,8 @@ impl Node {
 
     /// When a quorum of partners cosigned the log, as far as this node knows; seconds since 1970.
     pub fn witnessed_at(&self) -> Option<u64> {
-        let (_, time) = self.inquirer.heads.cosigned();
-        Some(time).filter(|time| *time > 0)
+        let (_, time) = self.inquirer.heads.cosigned()?.name();
+        Some(time)
     }
 
     /// Seconds since then.

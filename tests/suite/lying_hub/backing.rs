@@ -188,7 +188,6 @@ async fn nothing_is_shown_of_another_history_than_partners_cosigned() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "the node takes it for partners that are slow, and keeps no evidence"]
 async fn another_history_than_partners_cosigned_is_a_fork() {
     let world = World::witnessed(18);
     let broker = alone(&world);

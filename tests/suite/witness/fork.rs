@@ -278,7 +278,6 @@ fn a_smaller_head_is_refused() {
 
 /// Found by a command that only asked, when no honest hub could be told.
 #[test]
-#[ignore = "the node forgets at its end what it had to report"]
 fn what_was_found_is_reported_by_a_later_start() {
     let world = World::witnessed(310);
     let hub = Hub::start(&world);

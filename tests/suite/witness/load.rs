@@ -11,7 +11,6 @@ use hitmachine_tests::{node, screening};
 use super::hub::{Hub, QUORUM, ask_when_ready};
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "now and then an answer is refused: the node compares it with a checkpoint that came after the question"]
 async fn a_node_that_witnesses_and_asks_gets_every_answer() {
     let world = World::witnessed(309);
     let hub = Hub::start(&world);

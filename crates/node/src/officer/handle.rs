@@ -276,6 +276,7 @@ fn alarm(alarm: &v1::Alarm) -> Alarm {
         by: alarm.by.clone(),
         log_index: Some(alarm.index),
         evidence: None,
+        reported: true,
     }
 }
 
