@@ -29,6 +29,9 @@ use tonic::{Request, Response, Status};
 /// What the liar does to one response.
 type Lie = Arc<dyn Fn(&mut v1::AskResponse) + Send + Sync>;
 
+/// Another hub, and where its answer waits for the liar's.
+type Other = (Wire, Arc<Barrier>);
+
 /// A hub with the real one's certificate, that passes everything on and lies about answers.
 #[derive(Clone)]
 struct Liar {
@@ -37,7 +40,7 @@ struct Liar {
     /// The last honest response.
     last: Arc<Mutex<v1::AskResponse>>,
     /// Other brokers, one for each of the next questions; these wait until all of them are there.
-    others: Arc<Mutex<Vec<(Wire, Arc<Barrier>)>>>,
+    others: Arc<Mutex<Vec<Other>>>,
 }
 
 #[tonic::async_trait]
