@@ -69,15 +69,12 @@ pub(super) async fn report(
     let dir = deployment.dir().join("report");
     let rows = write(&dir, page, show).map_err(|error| Failure::from_error(&error, exit::REFUSED))?;
     show.line(&format!(
-        "{} {rows} {} {}",
+        "{} {rows}. {} {}",
         show.pick(
-            "De privacyfunctionaris maakt het overzicht voor een persoon van de lijst:",
-            "The privacy officer makes the report for one person of the list:",
+            "De privacyfunctionaris maakt het overzicht voor een persoon van de lijst. Vragen over die persoon:",
+            "The privacy officer makes the report for a person of the list. Questions about them:",
         ),
-        show.pick(
-            "keer bevraagd, elk met bewijs, in",
-            "times asked about, each with proof, in"
-        ),
+        show.pick("Overzicht en bewijzen staan in", "Report and proofs are in"),
         dir.display(),
     ));
     Ok(PersonReport { rows, dir })
