@@ -201,7 +201,7 @@ fn the_default_size_agrees_with_the_ground_truth() {
     }
 }
 
-/// Every file of a folder with its bytes, those of the broker's data and the nodes' state left out.
+/// Every file of a folder with its bytes; the broker's data, the nodes' state and the report left out.
 fn made(dir: &Path) -> Vec<(String, Vec<u8>)> {
     let mut files = Vec::new();
     let mut folders = vec![dir.to_owned()];
@@ -210,7 +210,9 @@ fn made(dir: &Path) -> Vec<(String, Vec<u8>)> {
             let path = entry.unwrap().path();
             let name = path.strip_prefix(dir).unwrap().to_str().unwrap().to_owned();
             if path.is_dir() {
-                if !["data", "state", "audit-keys"].contains(&path.file_name().unwrap().to_str().unwrap()) {
+                if !["data", "state", "audit-keys", "report"]
+                    .contains(&path.file_name().unwrap().to_str().unwrap())
+                {
                     folders.push(path);
                 }
             } else {
@@ -239,7 +241,16 @@ fn a_second_run_goes_on_in_the_same_folder() {
 
     let second = summary(&dir, &SMALL);
     assert_eq!(made(&dir), before, "a second run makes nothing anew");
-    assert_eq!(second["log_size"], 480, "240 more entries in the same log");
+    assert_eq!(
+        second["log_size"], 481,
+        "an officer's entry and 240 more in the same log"
+    );
+    let asked = |summary: &Value| summary["person_report"]["rows"].as_u64().unwrap();
+    assert_eq!(
+        (asked(&first), asked(&second)),
+        (1, 2),
+        "the report names each time"
+    );
     assert_eq!(second["receipts_verified"], 240);
     assert_eq!(per_person(&second), per_person(&first));
     let syncs = second["synchronised"].as_array().unwrap();
@@ -431,7 +442,7 @@ fn without_once_it_runs_on_until_it_is_told_to_stop() {
         let answered = "hitmachine_lookups_total{outcome=\"answered\"} 240";
         assert!(page.contains(answered), "{page}");
         assert!(
-            page.contains(&format!("hitmachine_log_entries {}", 240 * (round + 1))),
+            page.contains(&format!("hitmachine_log_entries {}", 241 * (round + 1))),
             "{page}"
         );
 
@@ -457,7 +468,7 @@ fn without_once_it_runs_on_until_it_is_told_to_stop() {
     }
     assert_eq!(
         summary(&folder, &SMALL)["log_size"],
-        720,
+        722,
         "the state was given back"
     );
 }
