@@ -139,6 +139,11 @@ impl BrokerConfig {
         self.data_dir.join("registry")
     }
 
+    /// Where small things that the broker must remember are kept.
+    pub fn tables_dir(&self) -> PathBuf {
+        self.data_dir.join("tables")
+    }
+
     /// Where the search index of the audit log is kept.
     pub fn index_dir(&self) -> PathBuf {
         self.data_dir.join("audit-index")

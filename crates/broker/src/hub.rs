@@ -13,11 +13,13 @@ use hitmachine_core::{
 };
 use hitmachine_proto::{MAX_KNOWN_SIZES, answer, query, receipt, v1};
 use hitmachine_pseudonym::{KeyCheckValue, KeyEpoch, Scheme};
+use hitmachine_store::HubTables;
 use jiff::Timestamp;
 use tokio::sync::{OwnedMutexGuard, oneshot};
 
 use crate::cosigned::{self, Newest};
 use crate::metrics::{Metrics, OutcomeLabel};
+use crate::rules::Rules;
 use crate::witness::Witnesses;
 
 /// How far the clock may fall behind a time already logged, in milliseconds, before nothing is answered.
@@ -103,7 +105,8 @@ type Decided = (&'static str, Vec<Draft>, Unreleased, bool);
 
 /// The broker's state: covenant, register, log.
 pub(crate) struct Hub {
-    covenant: Arc<Covenant>,
+    rules: Arc<Rules>,
+    tables: HubTables,
     epoch: Epoch,
     register: RwLock<Register>,
     store: Arc<dyn Store>,
@@ -120,7 +123,8 @@ pub(crate) struct Hub {
 
 /// What a [`Hub`] is made of.
 pub(crate) struct Parts {
-    pub(crate) covenant: Arc<Covenant>,
+    pub(crate) rules: Arc<Rules>,
+    pub(crate) tables: HubTables,
     pub(crate) epoch: Epoch,
     pub(crate) register: Register,
     pub(crate) store: Arc<dyn Store>,
@@ -134,7 +138,8 @@ pub(crate) struct Parts {
 impl Hub {
     pub(crate) fn new(parts: Parts, log: CommitHandle) -> Self {
         let hub = Self {
-            covenant: parts.covenant,
+            rules: parts.rules,
+            tables: parts.tables,
             epoch: parts.epoch,
             register: RwLock::new(parts.register),
             store: parts.store,
@@ -155,8 +160,14 @@ impl Hub {
     }
 
     /// The covenant in force.
-    pub(crate) fn covenant(&self) -> &Arc<Covenant> {
-        &self.covenant
+    pub(crate) fn covenant(&self) -> Arc<Covenant> {
+        self.rules.covenant()
+    }
+
+    /// What else must be remembered.
+    #[allow(dead_code)]
+    pub(crate) fn tables(&self) -> &HubTables {
+        &self.tables
     }
 
     /// The newest signed head of the log.
@@ -192,6 +203,7 @@ impl Hub {
     ) -> Result<v1::AskResponse, AskError> {
         let begun = Instant::now();
         let (now, clock_is_sound) = self.now();
+        let covenant = self.covenant();
         let signature = <[u8; 64]>::try_from(request.signature.as_slice());
         let signed = SignedRequest::new(request.query, signature.unwrap_or([0; 64]));
         let digest = signed.digest();
@@ -204,9 +216,9 @@ impl Hub {
             query::parse(signed)
         };
         let (outcome, drafts, unreleased, strict) = match parsed {
-            Ok(query) => self.decide(asker, query, now, clock_is_sound),
+            Ok(query) => self.decide(&covenant, asker, query, now, clock_is_sound),
             Err(query::MalformedQuery { request, field }) => {
-                let refused = RefusedQuery::malformed(&self.covenant, asker, field, request, digest);
+                let refused = RefusedQuery::malformed(&covenant, asker, field, request, digest);
                 Self::refuse(asker, refused, now)
             }
         };
@@ -234,15 +246,19 @@ impl Hub {
         Ok(receipt::response(released, beside))
     }
 
-    fn decide(&self, asker: &Asker, query: Query, now: Timestamp, clock_is_sound: bool) -> Decided {
+    fn decide(
+        &self,
+        covenant: &Arc<Covenant>,
+        asker: &Asker,
+        query: Query,
+        now: Timestamp,
+        clock_is_sound: bool,
+    ) -> Decided {
         if !clock_is_sound {
-            let refused = RefusedQuery::other(&self.covenant, asker, Refusal::ClockBehind, query);
+            let refused = RefusedQuery::other(covenant, asker, Refusal::ClockBehind, query);
             return Self::refuse(asker, refused, now);
         }
-        match self
-            .covenant
-            .authorise(asker, query, self.epoch.number, Day::of(now))
-        {
+        match covenant.authorise(asker, query, self.epoch.number, Day::of(now)) {
             Ok(permit) => {
                 let strict = permit.is_strict();
                 let finding = permit.look_up(&self.register(), now);
@@ -298,18 +314,19 @@ impl Hub {
         asker: &Asker,
         begin: &v1::SyncBegin,
     ) -> Result<(PartnerId, OwnedMutexGuard<()>, Begun), SyncError> {
-        let partner = self.covenant.identify(asker).map_err(SyncError::NotAllowed)?;
+        let covenant = self.covenant();
+        let partner = covenant.identify(asker).map_err(SyncError::NotAllowed)?;
         let (now, clock_is_sound) = self.now();
         if !clock_is_sound {
             return Err(SyncError::NotAllowed(Refusal::ClockBehind));
         }
-        if !self.covenant.in_force(Day::of(now)) {
+        if !covenant.in_force(Day::of(now)) {
             return Err(SyncError::NotAllowed(Refusal::CovenantNotInForce));
         }
         if partner.registers.is_empty() || partner.answers == hitmachine_core::covenant::Answers::Live {
             return Err(SyncError::RegistersNobody);
         }
-        if begin.deployment != self.covenant.deployment().id.as_bytes() {
+        if begin.deployment != covenant.deployment().id.as_bytes() {
             return Err(SyncError::WrongDeployment);
         }
         if begin.key_epoch != self.epoch.number.get() {
@@ -353,7 +370,8 @@ impl Hub {
         let count = batches.len() as u64;
         let acknowledged = self
             .storage(move |hub| {
-                let partner = hub.covenant.partner(&partner).ok_or(SyncError::RegistersNobody)?;
+                let covenant = hub.covenant();
+                let partner = covenant.partner(&partner).ok_or(SyncError::RegistersNobody)?;
                 let prepared = hub
                     .register()
                     .prepare(partner, generation, batches, hub.clock.today())?;

@@ -15,6 +15,7 @@ mod metrics;
 mod officer;
 mod peer;
 mod publication;
+mod rules;
 mod services;
 mod start;
 mod witness;

@@ -22,7 +22,7 @@ use hitmachine_service::secret::{Purpose, SecretError, SecretFile};
 use hitmachine_service::server::{ServeError, ServerMetrics, serve};
 use hitmachine_service::tls::{TlsError, install_provider, server_config};
 use hitmachine_store::audit_index::IndexError;
-use hitmachine_store::{AuditIndex, SledStore};
+use hitmachine_store::{AuditIndex, DbError, HubTables, SledStore, TableError};
 use jiff::Timestamp;
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
@@ -38,6 +38,7 @@ use crate::ldv::Exporter;
 use crate::metrics::Metrics;
 use crate::officer::Office;
 use crate::publication::{self, Publication};
+use crate::rules::{Agreed, Rules};
 use crate::services::{self, Shared};
 use crate::witness::{Contradicted, Witnesses};
 
@@ -142,6 +143,9 @@ pub enum StartError {
     /// The registrations cannot be read.
     #[error("the registrations cannot be read")]
     Store(#[from] StoreError),
+    /// The hub's tables cannot be read.
+    #[error("the hub's tables cannot be read")]
+    Tables(#[from] TableError),
     /// The address is taken or not ours.
     #[error("cannot listen on {address}")]
     Listen {
@@ -169,7 +173,8 @@ impl StartError {
             Self::SelfTest(_)
             | Self::Log(OpenError::Damaged { .. })
             | Self::Contradicted { .. }
-            | Self::Store(StoreError::Damaged { .. } | StoreError::OtherKey) => exit::INTEGRITY,
+            | Self::Store(StoreError::Damaged { .. } | StoreError::OtherKey)
+            | Self::Tables(TableError::Damaged(_) | TableError::Db(DbError::Damaged(_))) => exit::INTEGRITY,
             Self::Publish(error) if matches!(**error, PublishError::Conflict(_)) => exit::INTEGRITY,
             Self::Setting(_)
             | Self::CovenantFile { .. }
@@ -511,6 +516,7 @@ impl Loaded {
         let store = SledStore::open(&config.registry_dir())?;
         let register = Register::load(tags, mask, &store)?;
         drop(pepper);
+        let tables = HubTables::open(&config.tables_dir())?;
         for (partner, state, count) in register.summary() {
             tracing::info!(%partner, generation = state.active, count, "register loaded");
         }
@@ -538,9 +544,12 @@ impl Loaded {
             logged,
         );
 
-        let covenant = Arc::new(covenant);
+        let rules = Arc::new(Rules::new(Agreed {
+            covenant: Arc::new(covenant),
+            file: covenant_bytes,
+        }));
         let public = v1::FetchResponse {
-            covenant: covenant_bytes,
+            covenant: Vec::new(),
             key_epoch: epoch.number.get(),
             scheme: epoch.scheme.to_string(),
             key_check_value: epoch.key_check_value.as_bytes().to_vec(),
@@ -548,7 +557,8 @@ impl Loaded {
         };
         let mut registry = Registry::default();
         let parts = Parts {
-            covenant: Arc::clone(&covenant),
+            rules: Arc::clone(&rules),
+            tables,
             epoch,
             register,
             store: Arc::new(store),
@@ -561,7 +571,7 @@ impl Loaded {
         let shared = Shared {
             hub: Arc::default(),
             office: Arc::default(),
-            covenant,
+            rules,
             public: Arc::new(public),
             witnesses,
             publication,

@@ -12,10 +12,14 @@
 //! | `meta` | `witness/<log>` | what this node cosigned last |
 //! | `meta` | `alarms` | what this node found wrong with the log |
 //!
+//! Other parts of the node keep theirs in a [`Table`] of their own.
+//!
 //! Like at the broker, batches are the truth: a batch is written here before it is sent, so that after a stop the
 //! node knows what a broker that had taken it holds. Every value is sealed with XChaCha20-Poly1305 under the node's
 //! state key, a random nonce before it, tree and key as associated data: a value that was changed, moved or sealed
 //! with another key does not open.
+
+mod table;
 
 use std::path::Path;
 
@@ -27,6 +31,8 @@ use hitmachine_store::{DbError, DurableDb, Tree};
 use zeroize::{ZeroizeOnDrop, Zeroizing};
 
 use crate::journal::JournalEntry;
+
+pub use table::Table;
 
 const NONCE: usize = 24;
 const BATCHES: &str = "batches";

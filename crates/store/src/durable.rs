@@ -5,8 +5,8 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
-/// A named map of byte strings inside a [`DurableDb`].
-pub use sled::Tree;
+/// A named map of byte strings inside a [`DurableDb`], and changes to one that are made together.
+pub use sled::{Batch, Tree};
 
 /// Memory for sled's page cache, in bytes: values are batches, read once at start.
 const CACHE_BYTES: u64 = 32 * 1024 * 1024;

@@ -31,6 +31,7 @@ use hitmachine_core::{PartnerId, PartnerState, Store, StoreError, StoredBatch};
 use jiff::Timestamp;
 
 use crate::durable::{DbError, DurableDb, Tree};
+use crate::sealed::{opened, sealed};
 
 const BATCHES: &str = "batches";
 const META: &str = "meta";
@@ -269,31 +270,6 @@ fn sequence_of(key: &[u8]) -> Option<u64> {
     Some(u64::from_be_bytes(
         key.get(key.len().checked_sub(8)?..)?.try_into().ok()?,
     ))
-}
-
-fn checksum(tree: &str, key: &[u8], value: &[u8]) -> [u8; 16] {
-    let mut hash = blake3::Hasher::new();
-    hash.update(b"hitmachine/v1/store\0")
-        .update(tree.as_bytes())
-        .update(&[0]);
-    // A key is at most 45 bytes.
-    hash.update(&u32::try_from(key.len()).unwrap_or(u32::MAX).to_be_bytes())
-        .update(key)
-        .update(value);
-    let mut sum = [0; 16];
-    sum.copy_from_slice(&hash.finalize().as_bytes()[..16]);
-    sum
-}
-
-fn sealed(tree: &str, key: &[u8], value: &[u8]) -> Vec<u8> {
-    let mut sealed = checksum(tree, key, value).to_vec();
-    sealed.extend_from_slice(value);
-    sealed
-}
-
-fn opened<'a>(tree: &str, key: &[u8], sealed: &'a [u8]) -> Option<&'a [u8]> {
-    let (sum, value) = sealed.split_at_checked(16)?;
-    (sum == checksum(tree, key, value)).then_some(value)
 }
 
 fn pack_state(state: PartnerState) -> Vec<u8> {

@@ -16,6 +16,7 @@ use jiff::ToSpan;
 use prost::Message;
 
 use super::*;
+use crate::rules::Agreed;
 
 const COVENANT: &str = r#"
 format = 1
@@ -124,8 +125,13 @@ fn start(dir: &Path, now: Timestamp, last_logged: Option<Timestamp>) -> World {
     let policy = Policy::parse(format!("log {verifier}\nquorum none\n").as_bytes()).unwrap();
     let witnesses = Witnesses::new(policy, verifier, reader.clone()).unwrap();
     let committer = Committer::spawn(log, CommitterOptions::default(), Box::new(stopped)).unwrap();
-    let parts = Parts {
+    let rules = Rules::new(Agreed {
         covenant,
+        file: COVENANT.as_bytes().to_vec(),
+    });
+    let parts = Parts {
+        rules: Arc::new(rules),
+        tables: HubTables::open(&dir.join("tables")).unwrap(),
         epoch: Epoch {
             number,
             scheme,

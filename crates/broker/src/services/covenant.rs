@@ -10,6 +10,9 @@ use super::Shared;
 impl CovenantService for Shared {
     async fn fetch(&self, request: Request<v1::FetchRequest>) -> Result<Response<v1::FetchResponse>, Status> {
         self.partner(&request)?;
-        Ok(Response::new(self.public.as_ref().clone()))
+        Ok(Response::new(v1::FetchResponse {
+            covenant: self.rules.agreed().file.clone(),
+            ..self.public.as_ref().clone()
+        }))
     }
 }

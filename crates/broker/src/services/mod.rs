@@ -10,7 +10,7 @@ mod witness;
 use std::io;
 use std::sync::{Arc, OnceLock};
 
-use hitmachine_core::{Asker, Covenant, PartnerId, Refusal};
+use hitmachine_core::{Asker, PartnerId, Refusal};
 use hitmachine_proto::v1::covenant_service_server::CovenantServiceServer;
 use hitmachine_proto::v1::log_service_server::LogServiceServer;
 use hitmachine_proto::v1::officer_service_server::OfficerServiceServer;
@@ -28,6 +28,7 @@ use crate::hub::{AskError, Hub, SyncError};
 use crate::officer::{ActError, Office};
 use crate::peer::Peers;
 use crate::publication::Publication;
+use crate::rules::Rules;
 use crate::witness::Witnesses;
 
 /// What the handlers share. The hub is there once partners have confirmed the log.
@@ -35,7 +36,8 @@ use crate::witness::Witnesses;
 pub(crate) struct Shared {
     pub(crate) hub: Arc<OnceLock<Arc<Hub>>>,
     pub(crate) office: Arc<OnceLock<Arc<Office>>>,
-    pub(crate) covenant: Arc<Covenant>,
+    pub(crate) rules: Arc<Rules>,
+    /// What a node needs to know of the hub; the covenant is filled in.
     pub(crate) public: Arc<v1::FetchResponse>,
     pub(crate) witnesses: Arc<Witnesses>,
     pub(crate) publication: Publication,
@@ -68,7 +70,13 @@ impl Shared {
     fn partner<T>(&self, request: &Request<T>) -> Result<PartnerId, Status> {
         let asker: Asker = self.peers.identify(request)?;
         let refused = |refusal: Refusal| Status::permission_denied(format!("{}: {refusal}", refusal.code()));
-        Ok(self.covenant.identify(&asker).map_err(refused)?.id.clone())
+        Ok(self
+            .rules
+            .covenant()
+            .identify(&asker)
+            .map_err(refused)?
+            .id
+            .clone())
     }
 
     /// Reads a file of the published log.

@@ -10,11 +10,14 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use toml::Spanned;
 
+use super::limits::{AlarmRules, Quota, QuotaOf, Terms};
 use super::{Answers, Covenant, CovenantVersion, Deployment, Officer, Partner, Purpose};
-use crate::ids::{Oin, PartnerId, SubjectClass};
+use crate::ids::{Oin, PartnerId, PurposeCode, SubjectClass};
 
-/// The longest term that a covenant may give a registration, in days (two years).
+/// The longest term that a covenant may give a registration, in days (two years; Jeugdwet 7.1.4.5).
 const MOST_REGISTRATION_DAYS: u32 = 731;
+/// The longest term that a covenant may give a log entry, in months (twenty years).
+const MOST_LOG_MONTHS: u16 = 240;
 /// The most partners; a log entry counts them in one byte.
 const MOST_PARTNERS: usize = 200;
 /// The most persons in one query.
@@ -50,6 +53,12 @@ struct File {
     purpose: Vec<FilePurpose>,
     #[serde(default)]
     officer: Vec<FileOfficer>,
+    #[serde(default)]
+    terms: FileTerms,
+    #[serde(default)]
+    quota: Vec<FileQuota>,
+    #[serde(default)]
+    alarms: FileAlarms,
 }
 
 #[derive(Deserialize)]
@@ -77,6 +86,8 @@ struct FilePartner {
     key_pins: Vec<Spanned<String>>,
     #[serde(default)]
     signing_keys: Vec<Spanned<String>>,
+    #[serde(default = "default_live_deadline_ms")]
+    live_deadline_ms: Spanned<u32>,
 }
 
 fn default_registration_days() -> Spanned<u32> {
@@ -85,6 +96,14 @@ fn default_registration_days() -> Spanned<u32> {
 
 fn default_stale_after_hours() -> Spanned<u32> {
     Spanned::new(0..0, 72)
+}
+
+fn default_live_deadline_ms() -> Spanned<u32> {
+    Spanned::new(0..0, 2_000)
+}
+
+fn default_max_screening() -> Spanned<u32> {
+    Spanned::new(0..0, 1_000)
 }
 
 #[derive(Deserialize)]
@@ -97,8 +116,12 @@ struct FilePurpose {
     askers: Vec<Spanned<String>>,
     roles: Vec<Spanned<String>>,
     consults: Vec<Spanned<String>>,
+    #[serde(default)]
+    notifies: Vec<Spanned<String>>,
     log_retention_months: Spanned<u16>,
     max_subjects: Spanned<usize>,
+    #[serde(default = "default_max_screening")]
+    max_screening: Spanned<u32>,
     #[serde(default)]
     strict: bool,
     #[serde(default)]
@@ -111,6 +134,57 @@ struct FileOfficer {
     partner: Spanned<String>,
     roles: Vec<Spanned<String>>,
     log_retention_months: Spanned<u16>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct FileTerms {
+    registration_days_at_most: Spanned<u32>,
+    log_months_at_most: Spanned<u16>,
+}
+
+impl Default for FileTerms {
+    fn default() -> Self {
+        Self {
+            registration_days_at_most: Spanned::new(0..0, MOST_REGISTRATION_DAYS),
+            log_months_at_most: Spanned::new(0..0, MOST_LOG_MONTHS),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileQuota {
+    of: Spanned<String>,
+    partner: Option<Spanned<String>>,
+    purpose: Option<Spanned<String>>,
+    persons: Spanned<u32>,
+    hours: Spanned<u32>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct FileAlarms {
+    enumeration_window: Spanned<u32>,
+    enumeration_hits: Spanned<u32>,
+    volume_factor: Spanned<u32>,
+    volume_least: Spanned<u32>,
+    usual_hours: Spanned<[String; 2]>,
+    notice_days: Spanned<u32>,
+}
+
+impl Default for FileAlarms {
+    fn default() -> Self {
+        let here = |number| Spanned::new(0..0, number);
+        Self {
+            enumeration_window: here(200),
+            enumeration_hits: here(5),
+            volume_factor: here(5),
+            volume_least: here(100),
+            usual_hours: Spanned::new(0..0, ["07:00".to_owned(), "20:00".to_owned()]),
+            notice_days: here(7),
+        }
+    }
 }
 
 /// Turns places in the file into line numbers and problems into errors.
@@ -224,11 +298,13 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Covenant, CovenantError> {
         kind: reader.parsed::<DeploymentKind>(&file.deployment.kind, "deployment.kind")?,
     };
 
+    let terms = terms(&reader, &file.terms)?;
+
     let mut partners: Vec<Partner> = Vec::with_capacity(file.partner.len());
     for entry in file.partner {
         let span = entry.id.span();
         let oin_span = entry.oin.span();
-        let partner = partner(&reader, entry, deployment)?;
+        let partner = partner(&reader, entry, deployment, terms)?;
         if partners.iter().any(|other| other.id == partner.id) {
             return reader.fail(&span, "partner.id", format!("{} is named twice", partner.id));
         }
@@ -255,7 +331,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Covenant, CovenantError> {
     let mut purposes: Vec<Purpose> = Vec::with_capacity(file.purpose.len());
     for entry in file.purpose {
         let span = entry.code.span();
-        let purpose = purpose(&reader, entry, &partners)?;
+        let purpose = purpose(&reader, entry, &partners, terms)?;
         if purposes.iter().any(|other| other.code == purpose.code) {
             return reader.fail(&span, "purpose.code", format!("{} is named twice", purpose.code));
         }
@@ -264,7 +340,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Covenant, CovenantError> {
     let mut officers: Vec<Officer> = Vec::with_capacity(file.officer.len());
     for entry in file.officer {
         let span = entry.partner.span();
-        let officer = officer(&reader, &entry, &partners)?;
+        let officer = officer(&reader, &entry, &partners, terms)?;
         if officers.iter().any(|other| other.partner == officer.partner) {
             return reader.fail(
                 &span,
@@ -274,6 +350,13 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Covenant, CovenantError> {
         }
         officers.push(officer);
     }
+
+    let quotas = file
+        .quota
+        .iter()
+        .map(|entry| quota(&reader, entry, &partners, &purposes))
+        .collect::<Result<_, _>>()?;
+    let alarm_rules = alarm_rules(&reader, &file.alarms)?;
 
     Ok(Covenant {
         version: CovenantVersion(Sha256::digest(bytes).into()),
@@ -286,6 +369,100 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Covenant, CovenantError> {
         partners,
         purposes,
         officers,
+        terms,
+        quotas,
+        alarm_rules,
+    })
+}
+
+fn terms(reader: &Reader<'_>, entry: &FileTerms) -> Result<Terms, CovenantError> {
+    Ok(Terms {
+        registration_days_at_most: reader.between(
+            &entry.registration_days_at_most,
+            "terms.registration_days_at_most",
+            1,
+            MOST_REGISTRATION_DAYS,
+        )?,
+        log_months_at_most: reader.between(
+            &entry.log_months_at_most,
+            "terms.log_months_at_most",
+            1,
+            MOST_LOG_MONTHS,
+        )?,
+    })
+}
+
+fn quota(
+    reader: &Reader<'_>,
+    entry: &FileQuota,
+    partners: &[Partner],
+    purposes: &[Purpose],
+) -> Result<Quota, CovenantError> {
+    let of = match entry.of.get_ref().as_str() {
+        "partner" => QuotaOf::Partner,
+        "user" => QuotaOf::User,
+        _ => return reader.fail(&entry.of.span(), "quota.of", "must be \"partner\" or \"user\""),
+    };
+    let partner: Option<PartnerId> = match &entry.partner {
+        None => None,
+        Some(name) => {
+            let id = reader.parsed(name, "quota.partner")?;
+            if !partners.iter().any(|partner| partner.id == id) {
+                let problem = format!("{id} is not a [[partner]] of this covenant");
+                return reader.fail(&name.span(), "quota.partner", problem);
+            }
+            Some(id)
+        }
+    };
+    let purpose: Option<PurposeCode> = match &entry.purpose {
+        None => None,
+        Some(name) => {
+            let code = reader.parsed(name, "quota.purpose")?;
+            if !purposes.iter().any(|purpose| purpose.code == code) {
+                let problem = format!("{code} is not a [[purpose]] of this covenant");
+                return reader.fail(&name.span(), "quota.purpose", problem);
+            }
+            Some(code)
+        }
+    };
+    Ok(Quota {
+        of,
+        partner,
+        purpose,
+        persons: reader.between(&entry.persons, "quota.persons", 1, 100_000_000)?,
+        hours: reader.between(&entry.hours, "quota.hours", 1, 24 * 366)?,
+    })
+}
+
+fn alarm_rules(reader: &Reader<'_>, entry: &FileAlarms) -> Result<AlarmRules, CovenantError> {
+    let window = reader.between(&entry.enumeration_window, "alarms.enumeration_window", 20, 10_000)?;
+    let [from, to] = entry.usual_hours.get_ref();
+    let (Ok(from), Ok(to)) = (from.parse(), to.parse()) else {
+        return reader.fail(
+            &entry.usual_hours.span(),
+            "alarms.usual_hours",
+            "must be two times such as [\"07:00\", \"20:00\"]",
+        );
+    };
+    if from >= to {
+        return reader.fail(
+            &entry.usual_hours.span(),
+            "alarms.usual_hours",
+            "the second time must lie after the first",
+        );
+    }
+    Ok(AlarmRules {
+        enumeration_window: window,
+        enumeration_hits: reader.between(
+            &entry.enumeration_hits,
+            "alarms.enumeration_hits",
+            0,
+            window / 2,
+        )?,
+        volume_factor: reader.between(&entry.volume_factor, "alarms.volume_factor", 2, 1_000)?,
+        volume_least: reader.between(&entry.volume_least, "alarms.volume_least", 1, 100_000_000)?,
+        usual_hours: (from, to),
+        notice_days: reader.between(&entry.notice_days, "alarms.notice_days", 1, 366)?,
     })
 }
 
@@ -293,6 +470,7 @@ fn partner(
     reader: &Reader<'_>,
     entry: FilePartner,
     deployment: Deployment,
+    terms: Terms,
 ) -> Result<Partner, CovenantError> {
     let oin: Oin = reader.parsed(&entry.oin, "partner.oin")?;
     if deployment.kind == DeploymentKind::Production && oin.is_test() {
@@ -355,7 +533,7 @@ fn partner(
             &entry.registration_days,
             "partner.registration_days",
             1,
-            MOST_REGISTRATION_DAYS,
+            terms.registration_days_at_most,
         )?,
         stale_after_hours: reader.between(
             &entry.stale_after_hours,
@@ -369,6 +547,7 @@ fn partner(
             .iter()
             .map(|key| reader.parsed(key, "partner.signing_keys"))
             .collect::<Result<_, _>>()?,
+        live_deadline_ms: reader.between(&entry.live_deadline_ms, "partner.live_deadline_ms", 100, 10_000)?,
     })
 }
 
@@ -391,7 +570,12 @@ fn signing_partner(
     Ok(())
 }
 
-fn officer(reader: &Reader<'_>, entry: &FileOfficer, partners: &[Partner]) -> Result<Officer, CovenantError> {
+fn officer(
+    reader: &Reader<'_>,
+    entry: &FileOfficer,
+    partners: &[Partner],
+    terms: Terms,
+) -> Result<Officer, CovenantError> {
     let partner = reader.parsed(&entry.partner, "officer.partner")?;
     signing_partner(reader, &entry.partner, &partner, partners, "officer.partner")?;
     Ok(Officer {
@@ -405,12 +589,17 @@ fn officer(reader: &Reader<'_>, entry: &FileOfficer, partners: &[Partner]) -> Re
             &entry.log_retention_months,
             "officer.log_retention_months",
             1,
-            240,
+            terms.log_months_at_most,
         )?,
     })
 }
 
-fn purpose(reader: &Reader<'_>, entry: FilePurpose, partners: &[Partner]) -> Result<Purpose, CovenantError> {
+fn purpose(
+    reader: &Reader<'_>,
+    entry: FilePurpose,
+    partners: &[Partner],
+    terms: Terms,
+) -> Result<Purpose, CovenantError> {
     let named = |list: &[Spanned<String>], field: &str| -> Result<Vec<PartnerId>, CovenantError> {
         let mut seen = HashSet::new();
         let mut ids = Vec::with_capacity(list.len());
@@ -447,6 +636,13 @@ fn purpose(reader: &Reader<'_>, entry: FilePurpose, partners: &[Partner]) -> Res
             );
         }
     }
+    let notifies = named(&entry.notifies, "purpose.notifies")?;
+    for (id, name) in notifies.iter().zip(&entry.notifies) {
+        if !consults.contains(id) {
+            let problem = format!("{id} is not consulted, so no hit can fall there");
+            return reader.fail(&name.span(), "purpose.notifies", problem);
+        }
+    }
     let roles = entry
         .roles
         .iter()
@@ -469,9 +665,11 @@ fn purpose(reader: &Reader<'_>, entry: FilePurpose, partners: &[Partner]) -> Res
             &entry.log_retention_months,
             "purpose.log_retention_months",
             1,
-            240,
+            terms.log_months_at_most,
         )?,
+        notifies,
         max_subjects: reader.between(&entry.max_subjects, "purpose.max_subjects", 1, MOST_SUBJECTS)?,
+        max_screening: reader.between(&entry.max_screening, "purpose.max_screening", 1, 10_000_000)?,
         strict: entry.strict,
         confidential: entry.confidential,
     })

@@ -5,6 +5,7 @@
 //! [`Covenant::parse`] is the only way to one, so a `Covenant` that exists has been checked.
 
 mod file;
+mod limits;
 
 use std::fmt;
 
@@ -16,6 +17,7 @@ use crate::ids::{Oin, PartnerId, PurposeCode, RoleCode, SubjectClass};
 use crate::signed::{RequestKey, SignedRequest};
 
 pub use file::CovenantError;
+pub use limits::{AlarmRules, Quota, QuotaOf, Terms};
 
 /// SHA-256 of the covenant file's bytes; part of every query and every log entry.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -46,6 +48,9 @@ pub struct Covenant {
     partners: Vec<Partner>,
     purposes: Vec<Purpose>,
     officers: Vec<Officer>,
+    terms: Terms,
+    quotas: Vec<Quota>,
+    alarm_rules: AlarmRules,
 }
 
 /// Which installation a covenant is for; part of every pseudonym, so that numbers of a test can never match
@@ -93,6 +98,8 @@ pub struct Partner {
     pub key_pins: Vec<[u8; 32]>,
     /// Keys with which its node signs requests; without one it cannot ask.
     pub signing_keys: Vec<RequestKey>,
+    /// How long the hub waits for its node if it answers live, in milliseconds; after that it could not be asked.
+    pub live_deadline_ms: u32,
 }
 
 impl Partner {
@@ -136,8 +143,12 @@ pub struct Purpose {
     pub consults: Vec<PartnerId>,
     /// How long log entries under it are kept, in months.
     pub log_retention_months: u16,
+    /// Which of the consulted partners are told of a hit at them (hit notice).
+    pub notifies: Vec<PartnerId>,
     /// The most persons in one query (household cap), 1 to 64.
     pub max_subjects: usize,
+    /// The most persons in one screening of a list (batch cap).
+    pub max_screening: u32,
     /// Whether an answer waits until a quorum of witnesses has cosigned its log entry.
     pub strict: bool,
     /// Whether lookups under it are left out of the report for a person (AVG art. 23; LDV: confidentiality is a
@@ -208,6 +219,21 @@ impl Covenant {
     /// Who may review the log.
     pub fn officers(&self) -> &[Officer] {
         &self.officers
+    }
+
+    /// The longest terms that it allows.
+    pub fn terms(&self) -> Terms {
+        self.terms
+    }
+
+    /// How many persons may be asked about in how long, in the order of the file.
+    pub fn quotas(&self) -> &[Quota] {
+        &self.quotas
+    }
+
+    /// When a privacy officer is alarmed.
+    pub fn alarm_rules(&self) -> &AlarmRules {
+        &self.alarm_rules
     }
 
     /// The partner with this short name.

@@ -115,6 +115,7 @@ fn partner(registers: Vec<SubjectClass>) -> Partner {
         stale_after_hours: 72,
         key_pins: vec![],
         signing_keys: vec![],
+        live_deadline_ms: 2_000,
     }
 }
 

@@ -59,7 +59,9 @@ pub(super) fn lookup(token: u8, requester: &Oin) -> Fields {
         roles: Vec::new(),
         consults: Vec::new(),
         log_retention_months: 60,
+        notifies: vec![],
         max_subjects: 1,
+        max_screening: 1,
         strict: false,
         confidential: false,
     };

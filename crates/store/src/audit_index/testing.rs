@@ -124,7 +124,9 @@ pub(super) fn row(index: u64, made: &Made) -> IndexRow {
         roles: Vec::new(),
         consults: Vec::new(),
         log_retention_months: 60,
+        notifies: vec![],
         max_subjects: 1,
+        max_screening: 1,
         strict: false,
         confidential: false,
     });
