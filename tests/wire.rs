@@ -15,6 +15,7 @@ use hitmachine_core::registry::Change;
 use hitmachine_core::{Covenant, RequestId, RequestSigner, SignedRequest};
 use hitmachine_proto::answer::{self, Answer, Outcome};
 use hitmachine_proto::v1::covenant_service_client::CovenantServiceClient;
+use hitmachine_proto::v1::notice_service_client::NoticeServiceClient;
 use hitmachine_proto::v1::query_service_client::QueryServiceClient;
 use hitmachine_proto::v1::registry_service_client::RegistryServiceClient;
 use hitmachine_proto::v1::sync_request::Step;
@@ -165,6 +166,17 @@ impl Wire {
             v1::sync_response::Step::Begun(begun) => Ok((sync, begun)),
             other => panic!("{other:?}"),
         }
+    }
+
+    /// Opens the stream of hit notices: where to acknowledge, and what comes.
+    ///
+    /// # Errors
+    /// The broker's.
+    pub async fn notices(&self) -> Result<(mpsc::Sender<v1::NoticeAck>, Streaming<v1::Notice>), Status> {
+        let (acks, outgoing) = mpsc::channel(16);
+        let mut client = NoticeServiceClient::new(self.channel.clone());
+        let opened = client.follow(ReceiverStream::new(outgoing)).await?;
+        Ok((acks, opened.into_inner()))
     }
 
     /// Opens the stream of a sync and says nothing.

@@ -1,7 +1,9 @@
 //! Compiles the `.proto` files in Rust: no `protoc` is needed.
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let files = ["covenant", "registry", "audit", "query", "witness", "officer"];
+    let files = [
+        "covenant", "registry", "audit", "query", "witness", "officer", "notice",
+    ];
     let paths = files.map(|name| format!("../../proto/hitmachine/v1/{name}.proto"));
     for path in &paths {
         println!("cargo::rerun-if-changed={path}");

@@ -12,6 +12,7 @@ mod hub;
 mod indexer;
 mod ldv;
 mod metrics;
+mod notice;
 mod officer;
 mod peer;
 mod publication;

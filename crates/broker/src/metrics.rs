@@ -1,4 +1,4 @@
-//! What the broker counts. No label can hold anything about a person: labels are enumerations.
+//! What the broker counts. No label can hold anything about a person: labels are enumerations or partners.
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -11,6 +11,53 @@ use prometheus_client::registry::Registry;
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct OutcomeLabel {
     pub(crate) outcome: &'static str,
+}
+
+/// Which partner, by its short name in the covenant, which is public.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct PartnerLabel {
+    pub(crate) partner: String,
+}
+
+/// One figure for each partner.
+pub(crate) type ByPartner = Family<PartnerLabel, Gauge>;
+
+/// Hit notices.
+#[derive(Clone, Default)]
+pub(crate) struct NoticeMetrics {
+    /// Queued since the start.
+    pub(crate) queued: Counter,
+    /// Acknowledged since the start.
+    pub(crate) acknowledged: Counter,
+    /// Not acknowledged.
+    pub(crate) waiting: ByPartner,
+    /// Age of the oldest of these, in seconds; 0 if there is none.
+    pub(crate) oldest_seconds: ByPartner,
+}
+
+impl NoticeMetrics {
+    fn register(&self, registry: &mut Registry) {
+        registry.register(
+            "hitmachine_notices_queued",
+            "Hit notices queued since the start",
+            self.queued.clone(),
+        );
+        registry.register(
+            "hitmachine_notices_acknowledged",
+            "Hit notices that partners acknowledged since the start",
+            self.acknowledged.clone(),
+        );
+        registry.register(
+            "hitmachine_notices_waiting",
+            "Hit notices that the partner has not acknowledged",
+            self.waiting.clone(),
+        );
+        registry.register(
+            "hitmachine_notices_oldest_seconds",
+            "Age of the oldest hit notice that the partner has not acknowledged, 0 if there is none",
+            self.oldest_seconds.clone(),
+        );
+    }
 }
 
 /// The broker's metrics.
@@ -32,6 +79,8 @@ pub(crate) struct Metrics {
     pub(crate) log_flush_us: Gauge,
     /// Partners that witness the log at this moment.
     pub(crate) witnesses: Gauge,
+    /// Hit notices.
+    pub(crate) notices: NoticeMetrics,
 }
 
 impl Metrics {
@@ -45,7 +94,9 @@ impl Metrics {
             log_batches: Gauge::default(),
             log_flush_us: Gauge::default(),
             witnesses: Gauge::default(),
+            notices: NoticeMetrics::default(),
         };
+        metrics.notices.register(registry);
         registry.register(
             "hitmachine_witnesses",
             "Partners that witness the log at this moment",

@@ -22,6 +22,7 @@ use prost::Message;
 use crate::alarm::Alarms;
 use crate::erasure::{self, Eraser, ErasingError};
 use crate::hub::{AskError, Hub};
+use crate::notice::Notices;
 
 /// How long a search waits for the index to have everything that the log had when it came.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -52,6 +53,7 @@ pub(crate) struct Office {
     pub(crate) reader: LogReader,
     pub(crate) index: Arc<AuditIndex>,
     pub(crate) alarms: Arc<Alarms>,
+    pub(crate) notices: Arc<Notices>,
     pub(crate) eraser: Eraser,
 }
 
@@ -226,6 +228,12 @@ impl Office {
             Action::Alarms(_) => Ok(Found::Alarms(v1::Alarms {
                 alarms: self.alarms.list(),
             })),
+            Action::WaitingNotices(_) => {
+                let notices = Arc::clone(&self.notices);
+                Ok(Found::WaitingNotices(
+                    blocking(move || Ok(notices.summary(&covenant))).await?,
+                ))
+            }
             Action::Erase(erase) => self.erase(&covenant, permit, erase).await?,
         })
     }

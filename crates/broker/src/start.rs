@@ -36,6 +36,7 @@ use crate::hub::{Epoch, Hub, Parts};
 use crate::indexer::{self, IndexingError};
 use crate::ldv::Exporter;
 use crate::metrics::Metrics;
+use crate::notice::{self, Notices};
 use crate::officer::Office;
 use crate::publication::{self, Publication};
 use crate::rules::{Agreed, Rules};
@@ -401,6 +402,7 @@ async fn confirm_and_work(
         reader: reader.clone(),
         index: Arc::clone(&index),
         alarms: Arc::clone(&shared.alarms),
+        notices: Arc::clone(&shared.notices),
         eraser: eraser.clone(),
     };
     // Nobody else sets them.
@@ -411,6 +413,7 @@ async fn confirm_and_work(
         working.spawn(ldv.follow(reader.clone()));
     }
     working.spawn(indexer::follow(index, reader, Arc::clone(&shared.alarms)));
+    working.spawn(notice::keep(shared.notices, Arc::clone(&shared.alarms)));
     working.spawn(eraser.keep());
     services::serving(health).await;
     tracing::info!(%address, covenant = %hub.covenant().version(), "broker ready");
@@ -556,6 +559,14 @@ impl Loaded {
             log_origin: verifier.origin().as_str().to_owned(),
         };
         let mut registry = Registry::default();
+        let metrics = Metrics::new(&mut registry);
+        let notices = Notices::open(
+            &tables,
+            reader.clone(),
+            Arc::clone(&rules),
+            Arc::clone(&clock),
+            metrics.notices.clone(),
+        )?;
         let parts = Parts {
             rules: Arc::clone(&rules),
             tables,
@@ -566,7 +577,7 @@ impl Loaded {
             witnesses: Arc::clone(&witnesses),
             clock,
             last_logged,
-            metrics: Metrics::new(&mut registry),
+            metrics,
         };
         let shared = Shared {
             hub: Arc::default(),
@@ -576,6 +587,7 @@ impl Loaded {
             witnesses,
             publication,
             alarms,
+            notices: Arc::new(notices),
             peers: Arc::default(),
             stopping: hitmachine_service::shutdown::channel().1,
         };

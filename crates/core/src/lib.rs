@@ -21,6 +21,7 @@ pub mod clock;
 pub mod covenant;
 pub mod ids;
 pub mod ldv;
+pub mod notice;
 pub mod officer;
 pub mod permit;
 pub mod query;
@@ -38,6 +39,7 @@ pub use ids::{
     UserId,
 };
 pub use ldv::{LdvRecord, LdvSource, LdvStatus};
+pub use notice::HitNotice;
 pub use officer::{OfficerPermit, OfficerRequest, RefusedOfficer};
 pub use permit::{AnswerContent, Finding, Permit, RefusedQuery, ReleaseError, Released, Unreleased};
 pub use query::{Asker, PartnerStatus, Query, Subject, User};

@@ -76,7 +76,8 @@ impl Alarms {
     pub(crate) fn all(&self) -> Vec<Alarm> {
         let mut all = self.own.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        all.extend(told.iter().filter(|alarm| alarm.by != self.partner).cloned());
+        let others = |alarm: &&Alarm| alarm.by != self.partner || !is_report(&alarm.code);
+        all.extend(told.iter().filter(others).cloned());
         all.sort_by(|a, b| a.at.cmp(&b.at));
         all
     }
@@ -105,7 +106,7 @@ impl Alarms {
     fn are_reported(&self, told: &[Alarm]) {
         let logged = told
             .iter()
-            .filter(|alarm| alarm.by == self.partner)
+            .filter(|alarm| alarm.by == self.partner && is_report(&alarm.code))
             .map(|alarm| alarm.at.as_str())
             .max();
         let Some(logged) = logged else { return };
@@ -184,6 +185,11 @@ impl Alarms {
             }
         }
     }
+}
+
+/// Whether an alarm is one that a node reports, and not one about the partner that it names.
+fn is_report(code: &str) -> bool {
+    ["fork_proven", "log_not_continued", "receipt_refused", "reported"].contains(&code)
 }
 
 /// What the hub is told of an alarm: evidence that it can check, if there is any.

@@ -46,6 +46,9 @@ pub struct NodeConfig {
     /// How sources are kept in step.
     #[serde(default)]
     pub sync: SyncSection,
+    /// What is done when hit notices come.
+    #[serde(default)]
+    pub notice: NoticeSection,
     /// Files with the persons this organisation knows; none for one that only asks.
     #[serde(default)]
     pub source: Vec<CsvSource>,
@@ -158,6 +161,39 @@ impl Default for SyncSection {
     }
 }
 
+/// `[notice]`. Hooks hear how many hit notices are new, and nothing of what is in them.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct NoticeSection {
+    /// Address that gets `{"count_new": n, "partner": "…", "time": "…"}` by POST: https, or http at a loopback address.
+    /// Put no secret in it: it stands in this file.
+    pub webhook: Option<String>,
+    /// PEM certificates of the authority that its certificate must come from; those that this machine trusts if absent.
+    pub webhook_authority: Option<PathBuf>,
+    /// File with a token that goes along as `Authorization: Bearer`, or `credential:<name>`.
+    pub webhook_token: Option<PathBuf>,
+    /// Program, by its absolute path, and its arguments; run without a shell, with the same JSON on its standard input
+    /// and the count in `HITMACHINE_NOTICE_COUNT`. A wrapper around sendmail makes it an e-mail.
+    pub command: Vec<String>,
+    /// What comes within so long is told together.
+    pub gather_seconds: u64,
+    /// How long one call may take.
+    pub timeout_seconds: u64,
+}
+
+impl Default for NoticeSection {
+    fn default() -> Self {
+        Self {
+            webhook: None,
+            webhook_authority: None,
+            webhook_token: None,
+            command: Vec::new(),
+            gather_seconds: 10,
+            timeout_seconds: 20,
+        }
+    }
+}
+
 impl NodeConfig {
     /// Reads the file and resolves its paths.
     ///
@@ -182,6 +218,13 @@ impl NodeConfig {
         }
         if let Some(witness) = &mut config.audit.witness {
             witness.key = resolve(path, &witness.key);
+        }
+        let notice = &mut config.notice;
+        for file in [&mut notice.webhook_authority, &mut notice.webhook_token]
+            .into_iter()
+            .flatten()
+        {
+            *file = resolve(path, &*file);
         }
         for source in &mut config.source {
             source.path = resolve(path, &source.path);

@@ -26,6 +26,7 @@ use crate::ask::{AskError, AskedPerson, Question};
 use crate::config::NodeConfig;
 use crate::failure::Failure;
 use crate::node::{Node, OpenError};
+use crate::notice::{NoticeAsk, NoticeReply, Which};
 use crate::officer::task::{OfficerAsk, OfficerReply};
 use crate::sync::{Progress, SyncOptions, SyncReport};
 use crate::view::{AnswerView, StatusView};
@@ -47,6 +48,8 @@ pub enum Request {
     Status,
     /// Do a privacy officer's task.
     Officer(Box<OfficerAsk>),
+    /// Do something with hit notices.
+    Notice(NoticeAsk),
 }
 
 /// One question as typed.
@@ -131,6 +134,8 @@ pub enum Reply {
     Status(StatusView),
     /// What came of an officer's task; everything in it is proven.
     Officer(OfficerReply),
+    /// Hit notices, or what was done with them.
+    Notice(NoticeReply),
     /// It did not work.
     Failed(Failure),
 }
@@ -148,6 +153,7 @@ impl Node {
                 .map_err(Failure::from),
             Request::Status => Ok(Reply::Status(self.status(false).await)),
             Request::Officer(ask) => self.officer(*ask, progress).await.map(Reply::Officer),
+            Request::Notice(ask) => self.notice(ask).await.map(Reply::Notice),
         };
         result.unwrap_or_else(Reply::Failed)
     }
@@ -223,6 +229,8 @@ impl Node {
             log_size_seen: self.inquirer.heads.largest(),
             witness_quorum: self.inquirer.heads.policy().needed().unwrap_or(1),
             witnessed_s: self.witnessed_s(),
+            notices_new: self.notices.list(Which::New, None).new,
+            notices_connected: self.notices.is_connected(),
             alarms: self.inquirer.alarms.all(),
         }
     }

@@ -8,6 +8,7 @@ use hitmachine_core::ldv::traceparent;
 use hitmachine_core::{Covenant, PartnerId, SignedRequest};
 use hitmachine_proto::v1::covenant_service_client::CovenantServiceClient;
 use hitmachine_proto::v1::log_service_client::LogServiceClient;
+use hitmachine_proto::v1::notice_service_client::NoticeServiceClient;
 use hitmachine_proto::v1::officer_service_client::OfficerServiceClient;
 use hitmachine_proto::v1::query_service_client::QueryServiceClient;
 use hitmachine_proto::v1::registry_service_client::RegistryServiceClient;
@@ -59,6 +60,7 @@ impl LinkError {
                 "log_stopped",
                 "log_unconfirmed",
                 "no_quorum",
+                "notices",
                 "sync_under_way",
                 "storage",
             ]
@@ -235,6 +237,11 @@ impl Link {
     /// A client for witnessing.
     pub fn witness(&self) -> WitnessServiceClient<Channel> {
         WitnessServiceClient::new(self.channel.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES)
+    }
+
+    /// A client for fetching hit notices.
+    pub fn notices(&self) -> NoticeServiceClient<Channel> {
+        NoticeServiceClient::new(self.channel.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES)
     }
 
     /// A client for synchronising.

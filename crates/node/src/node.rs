@@ -20,6 +20,8 @@ use crate::ask::Inquirer;
 use crate::config::NodeConfig;
 use crate::heads::Heads;
 use crate::link::{Link, LinkError, Own};
+use crate::notice::book::NoticeBook;
+use crate::notice::hook::{Hook, HookConfigError};
 use crate::register::LocalRegister;
 use crate::state::{State, StateError, StateKey};
 use crate::sync::Synchroniser;
@@ -72,6 +74,9 @@ pub enum OpenError {
     /// The witness policy names another log than `audit.verifier`, or several.
     #[error("witness policy {} must name the log of audit.verifier and no other", .0.display())]
     PolicyOfAnotherLog(PathBuf),
+    /// A hook for hit notices cannot be used.
+    #[error("a hook for hit notices cannot be used")]
+    Hook(#[from] HookConfigError),
     /// Certificates cannot be used.
     #[error("TLS cannot be set up")]
     Tls(#[from] TlsError),
@@ -109,6 +114,8 @@ pub struct Node {
     /// Of key epochs that are over, for a privacy officer's searches.
     pub(crate) past: Vec<Arc<dyn Pseudonymiser>>,
     pub(crate) witnessing: Option<Witnessing>,
+    pub(crate) notices: Arc<NoticeBook>,
+    pub(crate) hooks: Vec<Hook>,
 }
 
 impl Node {
@@ -209,6 +216,8 @@ impl Node {
         let dir = config.state_dir.clone();
         let evidence_dir = config.state_dir.join("evidence");
         let (name, alarm_clock) = (config.partner.clone(), Arc::clone(&clock));
+        let notice_clock = Arc::clone(&clock);
+        let hooks = Hook::all(&config.notice, &config.partner)?;
         let opening = tokio::task::spawn_blocking(move || {
             let state = State::open(&dir, &StateKey::from_bytes(*state_key))?;
             state.bind(key_check_value.as_bytes())?;
@@ -216,12 +225,14 @@ impl Node {
             let heads = Heads::load(&state, policy)?;
             let state = Arc::new(state);
             let alarms = Alarms::load(evidence_dir, name, Arc::clone(&state), alarm_clock)?;
-            Ok::<_, StateError>((state, register, Arc::new(heads), Arc::new(alarms)))
+            let notices = NoticeBook::load(&state, notice_clock)?;
+            let kept = (Arc::new(heads), Arc::new(alarms), Arc::new(notices));
+            Ok::<_, StateError>((state, register, kept))
         });
         let opened = opening
             .await
             .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
-        let (state, register, heads, alarms) = opened?;
+        let (state, register, (heads, alarms, notices)) = opened?;
 
         let synchroniser = Synchroniser {
             sources: config.source.clone(),
@@ -258,6 +269,8 @@ impl Node {
             inquirer,
             past,
             witnessing,
+            notices,
+            hooks,
         })
     }
 
@@ -272,6 +285,18 @@ impl Node {
             Some(witnessing) => witnessing.keep().await,
             None => std::future::pending().await,
         }
+    }
+
+    /// Tells the hooks of hit notices for ever, if there are any; [`serve`](crate::serve::serve) does so too.
+    pub async fn tell_hooks(&self) {
+        let clock = self.inquirer.clock.as_ref();
+        let telling = async |hook: Option<&Hook>| match hook {
+            Some(hook) => hook.keep(&self.notices, clock).await,
+            None => std::future::pending().await,
+        };
+        // There are two kinds of hooks, each at most once.
+        let mut hooks = self.hooks.iter();
+        tokio::join!(telling(hooks.next()), telling(hooks.next()));
     }
 
     /// Whether the hub takes questions: it does so once enough partners have confirmed its log (`grpc.health.v1`).

@@ -96,6 +96,19 @@ impl LocalRegister {
         }
     }
 
+    /// What is registered of a token, also in a batch that the broker may have and has not acknowledged.
+    pub(crate) fn find(&self, identifier: IdentifierType, token: &Token) -> Option<&Held> {
+        let doubtful = self.in_doubt.iter().rev().flat_map(|(_, changes)| changes);
+        let doubtful = doubtful
+            .filter(|change| change.identifier == identifier && change.token == *token)
+            .find_map(|change| change.registration.as_ref());
+        let held = || {
+            let (of, held) = self.held.get(token)?;
+            (*of == identifier).then_some(held)
+        };
+        doubtful.or_else(held)
+    }
+
     pub(crate) fn tally(&self) -> Tally {
         self.tally
     }

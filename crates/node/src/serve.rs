@@ -33,6 +33,8 @@ pub async fn serve(
         listening = listen(Arc::clone(&node), listener) => listening,
         () = keep_in_step(&node) => Ok(()),
         () = node.witness() => Ok(()),
+        () = node.follow_notices() => Ok(()),
+        () = node.tell_hooks() => Ok(()),
     };
     // A sync that is under way stops between two batches; both sides know how far it was.
     let _ = std::fs::remove_file(socket);

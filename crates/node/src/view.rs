@@ -280,6 +280,10 @@ pub struct StatusView {
     pub witness_quorum: usize,
     /// Seconds since a quorum cosigned the log, as far as this node knows.
     pub witnessed_s: Option<u64>,
+    /// Hit notices that nobody has seen.
+    pub notices_new: usize,
+    /// Whether the stream on which hit notices come is open.
+    pub notices_connected: bool,
     /// Alarms about the log, oldest first.
     pub alarms: Vec<Alarm>,
 }
@@ -337,6 +341,17 @@ impl StatusView {
             language.pick("Logboek bevestigd door partners", "Log cosigned by partners"),
             &witnessed,
         ]);
+        let notices = format!(
+            "{} {}{}",
+            self.notices_new,
+            language.pick("nieuw", "new"),
+            if self.serving && !self.notices_connected {
+                language.pick("; nu niet te ontvangen", "; cannot be received now")
+            } else {
+                ""
+            }
+        );
+        table.add_row([language.pick("Hitberichten", "Hit notices"), &notices]);
         let mut text = format!("{table}\n");
         for alarm in &self.alarms {
             let by = if alarm.by.is_empty() {
@@ -375,6 +390,18 @@ pub(crate) fn alarm_text(code: &str, language: Language) -> &'static str {
         "log_incomplete" => language.pick(
             "in het logboek ontbreekt een regel die niet is gewist",
             "an entry of the log is missing and was not erased",
+        ),
+        "notice_not_fetched" => language.pick(
+            "deze partner haalt zijn hitberichten niet op",
+            "this partner does not fetch its hit notices",
+        ),
+        "notices_stopped" => language.pick(
+            "het knooppunt kan geen hitberichten klaarzetten",
+            "the hub cannot queue hit notices",
+        ),
+        "notices_incomplete" => language.pick(
+            "van een onleesbare logregel kon geen hitbericht worden gemaakt",
+            "no hit notice could be made of an entry that cannot be read",
         ),
         _ => language.pick("gemeld door een partner", "reported by a partner"),
     }

@@ -97,6 +97,7 @@ pub fn action_code(action: &Action) -> &'static str {
         Action::Review(_) => "review",
         Action::Alarms(_) => "alarms",
         Action::Erase(_) => "erase",
+        Action::WaitingNotices(_) => "waiting_notices",
     }
 }
 

@@ -92,7 +92,7 @@ fn fields(wire: v1::Query, request: RequestId, signed: SignedRequest) -> Result<
     })
 }
 
-fn subject(wire: v1::Subject) -> Result<Subject, WireError> {
+pub(crate) fn subject(wire: v1::Subject) -> Result<Subject, WireError> {
     let class = match wire.class() {
         v1::SubjectClass::Minor => SubjectClass::Minor,
         v1::SubjectClass::Adult => SubjectClass::Adult,
@@ -126,21 +126,7 @@ pub(crate) fn array<const N: usize>(bytes: &[u8], field: &'static str) -> Result
 
 /// Encodes a question. The bytes are what the log entry is bound to: keep them, never encode again.
 pub fn encode(query: &Query) -> Vec<u8> {
-    let subjects = query
-        .subjects
-        .iter()
-        .map(|subject| v1::Subject {
-            class: class(subject.class).into(),
-            tokens: subject
-                .tokens
-                .iter()
-                .map(|(identifier, token)| v1::IdentifierToken {
-                    r#type: u32::from(identifier.code()),
-                    token: token.expose_secret().to_vec(),
-                })
-                .collect(),
-        })
-        .collect();
+    let subjects = query.subjects.iter().map(wire_subject).collect();
     v1::Query {
         request_id: query.request.as_bytes().to_vec(),
         purpose: query.purpose.as_str().into(),
@@ -162,6 +148,19 @@ pub fn encode(query: &Query) -> Vec<u8> {
         parent_span_id: query.trace.parent.to_vec(),
     }
     .encode_to_vec()
+}
+
+pub(crate) fn wire_subject(subject: &Subject) -> v1::Subject {
+    let tokens = subject.tokens.iter();
+    v1::Subject {
+        class: class(subject.class).into(),
+        tokens: tokens
+            .map(|(identifier, token)| v1::IdentifierToken {
+                r#type: u32::from(identifier.code()),
+                token: token.expose_secret().to_vec(),
+            })
+            .collect(),
+    }
 }
 
 fn class(class: SubjectClass) -> v1::SubjectClass {

@@ -276,6 +276,44 @@ fn parse(bytes: &[u8], purpose: Purpose) -> Result<(u32, Zeroizing<[u8; 32]>), W
     Ok((number, key))
 }
 
+/// A secret in words, such as a token that another system gave. Never printed.
+pub struct SecretText(Zeroizing<String>);
+
+impl SecretText {
+    /// Reads it from a file that only its owner can read, or a systemd credential, under the rules of key files: one
+    /// line of printable ASCII characters, at most [`MAX_TEXT`](Self::MAX_TEXT).
+    ///
+    /// # Errors
+    /// [`SecretError`].
+    pub fn read(spec: impl AsRef<Path>) -> Result<Self, SecretError> {
+        let (path, bytes) = read_guarded(spec.as_ref(), Self::MAX_TEXT + 2)?;
+        let malformed = |problem| SecretError::Malformed {
+            path: path.clone(),
+            problem,
+        };
+        let text = std::str::from_utf8(&bytes).map_err(|_| malformed("not text"))?;
+        let text = text.strip_suffix('\n').unwrap_or(text);
+        if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(malformed("not one line of printable characters without spaces"));
+        }
+        Ok(Self(Zeroizing::new(text.to_owned())))
+    }
+
+    /// Most characters.
+    pub const MAX_TEXT: usize = 4096;
+
+    /// The text.
+    pub fn expose_secret(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for SecretText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretText(REDACTED)")
+    }
+}
+
 /// The name in `credential:<name>`.
 pub(crate) fn credential_name(spec: &Path) -> Option<&str> {
     spec.to_str()?.strip_prefix(CREDENTIAL)

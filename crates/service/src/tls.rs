@@ -158,11 +158,11 @@ pub fn client_config(identity: &TlsIdentity, authority: &Path) -> Result<Arc<Cli
     Ok(Arc::new(config))
 }
 
-fn setup(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> TlsError {
+pub(crate) fn setup(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> TlsError {
     TlsError::Setup(error.into())
 }
 
-fn roots(authority: &Path) -> Result<RootCertStore, TlsError> {
+pub(crate) fn roots(authority: &Path) -> Result<RootCertStore, TlsError> {
     let mut roots = RootCertStore::empty();
     for certificate in certificates(authority)? {
         roots.add(certificate).map_err(|_| TlsError::Certificate {

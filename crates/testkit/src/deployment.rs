@@ -436,6 +436,7 @@ processing_activity = "https://register.hitmachine.example/v1/activities/screeni
 askers = ["veiligheidshuis"]
 roles = ["informatiecoordinator"]
 consults = ["leerplicht", "schuldhulpverlening", "regieteams", "om-reclassering"]
+notifies = ["leerplicht", "schuldhulpverlening", "regieteams", "om-reclassering"]
 log_retention_months = 60
 max_subjects = 16
 
@@ -447,6 +448,7 @@ processing_activity = "https://register.hitmachine.example/v1/activities/signale
 askers = ["leerplicht", "schuldhulpverlening", "regieteams"]
 roles = ["professional"]
 consults = ["leerplicht", "schuldhulpverlening", "regieteams"]
+notifies = ["leerplicht", "schuldhulpverlening", "regieteams"]
 log_retention_months = 60
 max_subjects = 8
 

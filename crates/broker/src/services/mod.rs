@@ -2,6 +2,7 @@
 
 mod covenant;
 mod log;
+mod notice;
 mod officer;
 mod query;
 mod registry;
@@ -13,6 +14,7 @@ use std::sync::{Arc, OnceLock};
 use hitmachine_core::{Asker, PartnerId, Refusal};
 use hitmachine_proto::v1::covenant_service_server::CovenantServiceServer;
 use hitmachine_proto::v1::log_service_server::LogServiceServer;
+use hitmachine_proto::v1::notice_service_server::NoticeServiceServer;
 use hitmachine_proto::v1::officer_service_server::OfficerServiceServer;
 use hitmachine_proto::v1::query_service_server::QueryServiceServer;
 use hitmachine_proto::v1::registry_service_server::RegistryServiceServer;
@@ -25,6 +27,7 @@ use tonic_health::server::HealthReporter;
 
 use crate::alarm::Alarms;
 use crate::hub::{AskError, Hub, SyncError};
+use crate::notice::Notices;
 use crate::officer::{ActError, Office};
 use crate::peer::Peers;
 use crate::publication::Publication;
@@ -42,6 +45,7 @@ pub(crate) struct Shared {
     pub(crate) witnesses: Arc<Witnesses>,
     pub(crate) publication: Publication,
     pub(crate) alarms: Arc<Alarms>,
+    pub(crate) notices: Arc<Notices>,
     pub(crate) peers: Arc<Peers>,
     /// Ends streams that would last for ever.
     pub(crate) stopping: Shutdown,
@@ -107,6 +111,7 @@ pub(crate) async fn routes(shared: Shared) -> (Routes, HealthReporter) {
         .add_service(QueryServiceServer::new(shared.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES))
         .add_service(LogServiceServer::new(shared.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES))
         .add_service(OfficerServiceServer::new(shared.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES))
+        .add_service(NoticeServiceServer::new(shared.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES))
         .add_service(WitnessServiceServer::new(shared.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES))
         .add_service(RegistryServiceServer::new(shared).max_decoding_message_size(MAX_MESSAGE_BYTES));
     (routes, health)

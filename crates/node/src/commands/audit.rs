@@ -118,6 +118,7 @@ impl Shell {
                 let (index, verdict) = (entry - 1, verdict.code().to_owned());
                 (officer, Task::Review { index, verdict, note })
             }
+            Audit::Notices { officer } => (officer, Task::Notices),
             Audit::Alarms { officer } => (officer, Task::Alarms),
             Audit::Erase { officer, up_to, yes } => {
                 let up_to = up_to.unwrap_or_default();
@@ -155,6 +156,7 @@ impl Shell {
             OfficerReply::Statistics(view) => text::statistics(view, language),
             OfficerReply::Completeness(view) => text::completeness(view, language),
             OfficerReply::Reviewed(own) => text::own(own, language),
+            OfficerReply::Notices(view) => view.text(language),
             OfficerReply::Alarms(view) => text::alarms(view, language),
             OfficerReply::Erased(view) => text::erased(view, language),
             OfficerReply::Verified(view) => text::verify(view, language),

@@ -64,6 +64,11 @@ pub(super) enum Audit {
     /// Write the report for a person (AVG art. 15): everything asked about them. The BSN is asked for, or read from
     /// standard input; it is never an argument and not in the report.
     Report(ReportArguments),
+    /// Show how many hit notices wait for which organisation: those that it did not fetch.
+    Notices {
+        #[command(flatten)]
+        officer: OfficerArguments,
+    },
     /// List the alarms in the log.
     Alarms {
         #[command(flatten)]

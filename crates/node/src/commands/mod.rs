@@ -3,6 +3,7 @@
 mod audit;
 mod audit_arguments;
 mod files;
+mod notice;
 
 use std::error::Error;
 use std::io::{IsTerminal, Read};
@@ -70,6 +71,8 @@ enum Command {
     Screen(ScreenArguments),
     /// Show how this node is, and whether it can reach the hub.
     Status,
+    /// Show the hit notices of this organisation: who asked about somebody in its register.
+    Notice(notice::NoticeArguments),
     /// Search, show, export and check the hub's log; for the privacy officer.
     #[command(subcommand)]
     Audit(audit_arguments::Audit),
@@ -173,6 +176,7 @@ pub(crate) fn run(arguments: Arguments) -> ExitCode {
             Command::Query(query) => shell.query(config, query).await,
             Command::Screen(list) => shell.screen(config, list).await,
             Command::Status => shell.status(config).await,
+            Command::Notice(arguments) => shell.notice(config, arguments).await,
             Command::Audit(audit) => shell.audit(config, audit).await,
         }
     });

@@ -337,6 +337,7 @@ impl Asked<'_> {
                 | (Action::Completeness(_), Outcome::Completeness(_))
                 | (Action::Review(_), Outcome::Reviewed(_))
                 | (Action::Alarms(_), Outcome::Alarms(_))
+                | (Action::WaitingNotices(_), Outcome::WaitingNotices(_))
                 | (Action::Erase(_), Outcome::Erased(_))
         )
     }

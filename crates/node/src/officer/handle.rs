@@ -16,6 +16,7 @@ use super::task::{
     Aim, AlarmsView, CompletenessView, ErasedView, OfficerAsk, OfficerReply, SearchAsk, StatisticsRowView,
     StatisticsView, Task,
 };
+use super::waiting::WaitingView;
 use super::{OfficerError, sample};
 use crate::alarm::Alarm;
 use crate::ask::{AskError, Evidence};
@@ -228,6 +229,7 @@ fn action(task: Task) -> Result<Action, OfficerError> {
             }
             Action::Review(v1::Review { index, verdict, note })
         }
+        Task::Notices => Action::WaitingNotices(v1::ListWaitingNotices {}),
         Task::Alarms => Action::Alarms(v1::ListAlarms {}),
         Task::Erase { up_to } => {
             if !up_to.is_empty() && up_to.parse::<Period>().is_err() {
@@ -260,6 +262,9 @@ fn answer(acted: &Acted) -> Result<OfficerReply, OfficerError> {
             own,
             alarms: alarms.alarms.iter().map(alarm).collect(),
         }),
+        Outcome::WaitingNotices(waiting) => {
+            OfficerReply::Notices(WaitingView::new(own, waiting, &acted.covenant))
+        }
         Outcome::Erased(report) => OfficerReply::Erased(ErasedView {
             own,
             erasures: report.erasures.iter().map(ErasureView::from).collect(),

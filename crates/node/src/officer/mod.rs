@@ -7,6 +7,7 @@
 //! - `client` does one action and verifies it; `rows` are its proven entries; [`page`] puts them into words.
 //! - [`task`] is what the command line may ask of a node; `handle` does it.
 //! - [`csv`], [`ldv`] and [`report`] write files; [`text`] writes tables.
+//! - [`waiting`]: hit notices that partners did not fetch.
 //! - `sample` draws entries for review; [`overlap`] compares the log with the node's journal; [`published`] checks the
 //!   whole published log.
 
@@ -23,6 +24,7 @@ mod rows;
 mod sample;
 pub mod task;
 pub mod text;
+pub mod waiting;
 
 use hitmachine_audit::tiles::VerifyError;
 use hitmachine_pseudonym::PseudonymError;

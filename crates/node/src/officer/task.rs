@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::overlap::OverlapView;
 use super::page::{ErasureView, OwnEntry, PageView};
 use super::published::VerifyView;
+use super::waiting::WaitingView;
 use crate::alarm::Alarm;
 use crate::control::AskPerson;
 
@@ -45,6 +46,8 @@ pub enum Task {
         /// Why.
         note: String,
     },
+    /// Hit notices that partners did not fetch.
+    Notices,
     /// Alarms in the log.
     Alarms,
     /// Erase what has reached its term.
@@ -129,6 +132,8 @@ pub enum OfficerReply {
     Completeness(CompletenessView),
     /// The note is an entry.
     Reviewed(OwnEntry),
+    /// Hit notices that partners did not fetch.
+    Notices(WaitingView),
     /// Alarms in the log.
     Alarms(AlarmsView),
     /// What was erased.

@@ -34,6 +34,7 @@ pub fn outcome(word: &str, language: Language) -> &str {
 pub fn action(code: &str, language: Language) -> &str {
     match code {
         "search" => language.pick("zoeken", "search"),
+        "waiting_notices" => language.pick("wachtende hitberichten", "waiting hit notices"),
         "entries" => language.pick("inzien", "show"),
         "export" => language.pick("uitvoer naar bestand", "export"),
         "report" => language.pick("overzicht voor een persoon", "report for a person"),
@@ -58,7 +59,7 @@ fn form(form: Form, language: Language) -> &'static str {
 }
 
 /// Text that others wrote, fit for a terminal: no control characters, which could move the cursor or change colours.
-fn plain(text: &str) -> String {
+pub(crate) fn plain(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).collect()
 }
 
