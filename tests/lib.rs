@@ -39,6 +39,7 @@ pub fn deployment(dir: &Path, seed: u64) -> Deployment {
             persons: 400,
             today: today(),
             witnessed: false,
+            live: Vec::new(),
         },
     )
     .unwrap()

@@ -43,6 +43,7 @@ async fn main() {
         persons: 6_000,
         today: today(),
         witnessed: false,
+        live: Vec::new(),
     };
     let deployment = Deployment::create(&dir.path().join("d"), recipe).unwrap();
     let large = deployment.registers().join(Register::OmReclassering.file_name());

@@ -38,6 +38,7 @@ async fn main() {
         persons: 300,
         today: today(),
         witnessed: false,
+        live: Vec::new(),
     };
     let deployment = Deployment::create(&dir.path().join("d"), recipe).unwrap();
     let broker = BrokerProcess::start(&deployment, free_address().unwrap()).unwrap();

@@ -30,21 +30,27 @@ impl World {
 
     /// Registers of about so many persons.
     pub fn of_size(seed: u64, persons: usize) -> Self {
-        Self::made(seed, persons, false)
+        Self::made(seed, persons, false, &[])
+    }
+
+    /// Small registers; these partners answer live.
+    pub fn live(seed: u64, live: &[&str]) -> Self {
+        Self::made(seed, 400, false, live)
     }
 
     /// Small registers, and a quorum of the partners must witness the log.
     pub fn witnessed(seed: u64) -> Self {
-        Self::made(seed, 400, true)
+        Self::made(seed, 400, true, &[])
     }
 
-    fn made(seed: u64, persons: usize, witnessed: bool) -> Self {
+    fn made(seed: u64, persons: usize, witnessed: bool, live: &[&str]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let recipe = Recipe {
             seed,
             persons,
             today: crate::today(),
             witnessed,
+            live: live.iter().map(ToString::to_string).collect(),
         };
         let deployment = Deployment::create(&dir.path().join("d"), recipe).unwrap();
         let recipe = deployment.recipe();

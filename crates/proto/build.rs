@@ -2,7 +2,8 @@
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let files = [
-        "covenant", "registry", "audit", "query", "witness", "officer", "notice",
+        "covenant", "registry", "audit", "query", "witness", "officer", "notice", "covenant", "registry",
+        "audit", "query", "witness", "officer", "live",
     ];
     let paths = files.map(|name| format!("../../proto/hitmachine/v1/{name}.proto"));
     for path in &paths {

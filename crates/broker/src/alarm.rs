@@ -61,6 +61,7 @@ impl Alarms {
             Ok(Verdict::SameSizeTwoRoots { .. }) => "fork_proven",
             Ok(_) => "log_not_continued",
             Err(_) if report.code == "receipt" => "receipt_refused",
+            Err(_) if report.code == "live_question_refused" => "live_question_refused",
             Err(_) => "reported",
         };
         self.raise(code, partner.as_str());

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use hitmachine_audit::{CommitHandle, Draft, LogReader, Receipt, SignedHead, SubmitError};
 use hitmachine_core::registry::{Begun, Change, Completed, Register, RegistryError, Tally};
 use hitmachine_core::{
-    Asker, Clock, Covenant, Day, PartnerId, Query, Refusal, RefusedQuery, SignedRequest, Store, StoreError,
-    Unreleased,
+    Asker, Clock, Covenant, Day, LiveAnswers, PartnerId, Query, Refusal, RefusedQuery, SignedRequest, Store,
+    StoreError, Unreleased,
 };
 use hitmachine_proto::{MAX_KNOWN_SIZES, answer, query, receipt, v1};
 use hitmachine_pseudonym::{KeyCheckValue, KeyEpoch, Scheme};
@@ -18,6 +18,7 @@ use jiff::Timestamp;
 use tokio::sync::{OwnedMutexGuard, oneshot};
 
 use crate::cosigned::{self, Newest};
+use crate::live::Live;
 use crate::metrics::{Metrics, OutcomeLabel};
 use crate::rules::Rules;
 use crate::witness::Witnesses;
@@ -64,6 +65,9 @@ pub(crate) enum SyncError {
     /// It registers nobody, or answers live.
     #[error("the covenant does not let this organisation register persons at the hub")]
     RegistersNobody,
+    /// It does not answer live.
+    #[error("the covenant does not let this organisation answer live")]
+    NotLive,
     /// Another sync of the same organisation is under way.
     #[error("another synchronisation of this organisation is under way")]
     UnderWay,
@@ -90,6 +94,7 @@ impl SyncError {
         match self {
             Self::NotAllowed(refusal) => refusal.code(),
             Self::RegistersNobody => "registers_nobody",
+            Self::NotLive => "not_live",
             Self::UnderWay => "sync_under_way",
             Self::WrongKey => "wrong_key",
             Self::WrongEpoch => "wrong_epoch",
@@ -115,6 +120,7 @@ pub(crate) struct Hub {
     reader: LogReader,
     witnesses: Arc<Witnesses>,
     cosigned: Newest,
+    live: Arc<Live>,
     clock: Arc<dyn Clock>,
     latest_ms: AtomicI64,
     syncs: Mutex<HashMap<PartnerId, Arc<tokio::sync::Mutex<()>>>>,
@@ -148,6 +154,7 @@ impl Hub {
             reader: parts.reader,
             cosigned: parts.witnesses.newest(),
             witnesses: parts.witnesses,
+            live: Live::new(parts.metrics.live.clone()),
             clock: parts.clock,
             latest_ms: AtomicI64::new(parts.last_logged.map_or(i64::MIN, Timestamp::as_millisecond)),
             syncs: Mutex::new(HashMap::new()),
@@ -168,6 +175,11 @@ impl Hub {
     #[allow(dead_code)]
     pub(crate) fn tables(&self) -> &HubTables {
         &self.tables
+    }
+
+    /// The partners that answer live.
+    pub(crate) fn live(&self) -> &Arc<Live> {
+        &self.live
     }
 
     /// The newest signed head of the log.
@@ -205,7 +217,11 @@ impl Hub {
         let (now, clock_is_sound) = self.now();
         let covenant = self.covenant();
         let signature = <[u8; 64]>::try_from(request.signature.as_slice());
-        let signed = SignedRequest::new(request.query, signature.unwrap_or([0; 64]));
+        let mut signed = SignedRequest::new(request.query, signature.unwrap_or([0; 64]));
+        // One that has another length is none, and where one is needed that is refused.
+        if let Ok(live) = request.live_signature.as_slice().try_into() {
+            signed = signed.with_live(live);
+        }
         let digest = signed.digest();
         let malformed = |field| Err(query::MalformedQuery { request: None, field });
         let parsed = if request.known_sizes.len() > MAX_KNOWN_SIZES {
@@ -216,7 +232,7 @@ impl Hub {
             query::parse(signed)
         };
         let (outcome, drafts, unreleased, strict) = match parsed {
-            Ok(query) => self.decide(&covenant, asker, query, now, clock_is_sound),
+            Ok(query) => self.decide(&covenant, asker, query, now, clock_is_sound).await,
             Err(query::MalformedQuery { request, field }) => {
                 let refused = RefusedQuery::malformed(&covenant, asker, field, request, digest);
                 Self::refuse(asker, refused, now)
@@ -246,7 +262,7 @@ impl Hub {
         Ok(receipt::response(released, beside))
     }
 
-    fn decide(
+    async fn decide(
         &self,
         covenant: &Arc<Covenant>,
         asker: &Asker,
@@ -261,8 +277,15 @@ impl Hub {
         match covenant.authorise(asker, query, self.epoch.number, Day::of(now)) {
             Ok(permit) => {
                 let strict = permit.is_strict();
-                let finding = permit.look_up(&self.register(), now);
-                let (drafts, unreleased) = finding.seal(now, answer::encode);
+                let lookup = permit.look_up(&self.register(), now);
+                let questions = lookup.live_questions();
+                let (answers, now) = if questions.is_empty() {
+                    (LiveAnswers::default(), now)
+                } else {
+                    // The entry says when it was answered.
+                    (self.live.ask(questions).await, self.now().0.max(now))
+                };
+                let (drafts, unreleased) = lookup.answered(&answers).seal(now, answer::encode);
                 ("answered", drafts, unreleased, strict)
             }
             Err(refused) => Self::refuse(asker, *refused, now),
@@ -355,6 +378,30 @@ impl Hub {
             })
             .await?;
         Ok((partner.id.clone(), guard, begun))
+    }
+
+    /// Whether the node that `asker` is may answer live, and has the right key; which partner that is.
+    ///
+    /// # Errors
+    /// [`SyncError`].
+    pub(crate) fn begin_live(&self, asker: &Asker, hello: &v1::LiveHello) -> Result<PartnerId, SyncError> {
+        let covenant = self.covenant();
+        let partner = covenant.identify(asker).map_err(SyncError::NotAllowed)?;
+        if partner.registers.is_empty() || partner.answers != hitmachine_core::covenant::Answers::Live {
+            return Err(SyncError::NotLive);
+        }
+        if hello.deployment != covenant.deployment().id.as_bytes() {
+            return Err(SyncError::WrongDeployment);
+        }
+        let number = self.epoch.number.get();
+        let key = hello.keys.iter().find(|key| key.key_epoch == number);
+        let key = key.ok_or(SyncError::WrongEpoch)?;
+        let theirs = KeyCheckValue::try_from(key.key_check_value.as_slice()).ok();
+        if theirs.as_ref() != Some(&self.epoch.key_check_value) {
+            tracing::warn!(partner = %partner.id, "key check value differs; its node does not answer live");
+            return Err(SyncError::WrongKey);
+        }
+        Ok(partner.id.clone())
     }
 
     /// Makes batches durable and then visible; the last sequence that is durable now.

@@ -11,6 +11,7 @@ mod erasure;
 mod hub;
 mod indexer;
 mod ldv;
+mod live;
 mod metrics;
 mod notice;
 mod officer;

@@ -7,6 +7,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
+use crate::live::LiveMetrics;
+
 /// How a question ended.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct OutcomeLabel {
@@ -81,6 +83,8 @@ pub(crate) struct Metrics {
     pub(crate) witnesses: Gauge,
     /// Hit notices.
     pub(crate) notices: NoticeMetrics,
+    /// Partners that answer live.
+    pub(crate) live: LiveMetrics,
 }
 
 impl Metrics {
@@ -95,6 +99,7 @@ impl Metrics {
             log_flush_us: Gauge::default(),
             witnesses: Gauge::default(),
             notices: NoticeMetrics::default(),
+            live: LiveMetrics::new(registry),
         };
         metrics.notices.register(registry);
         registry.register(

@@ -36,6 +36,8 @@ use crate::Failure;
 const SEED: u64 = 2018;
 /// The organisation that asks in the other direction, and about whose register.
 const ASKER: Register = Register::Schuldhulpverlening;
+/// The chain that takes part without handing over a register.
+const LIVE: Register = Register::OmReclassering;
 
 #[derive(Args)]
 pub(crate) struct Arguments {
@@ -116,6 +118,8 @@ async fn demo(arguments: Arguments) -> Result<(), Failure> {
         let node = Arc::new(open(&deployment, partner, broker.running.address).await?);
         let witness = Arc::clone(&node);
         witnessing.spawn(async move { witness.witness().await });
+        let answering = Arc::clone(&node);
+        witnessing.spawn(async move { answering.answer_live().await });
         nodes.push((partner, node));
     }
     confirmed(&nodes).await?;
@@ -134,6 +138,7 @@ async fn demo(arguments: Arguments) -> Result<(), Failure> {
             .await;
         synchronised.push(((*partner).to_owned(), expect_synced(reply)?));
     }
+    answering(&deployment, partners).await?;
     show.registers(&synchronised);
 
     let list = read_list(&deployment, coordinator.config(), today)?;
@@ -211,6 +216,7 @@ fn prepare(arguments: &Arguments, today: Date, show: &Show) -> Result<Deployment
                 persons: arguments.persons,
                 today,
                 witnessed: true,
+                live: vec![LIVE.id().to_owned()],
             };
             Deployment::create(dir, recipe).map_err(failed)?
         }
@@ -289,6 +295,25 @@ async fn confirmed(nodes: &[(&str, Arc<Node>)]) -> Result<(), Failure> {
     };
     let waited = tokio::time::timeout(PATIENCE, confirmed).await;
     waited.map_err(|_| Failure::new("the partners did not confirm the log in time", exit::UNREACHABLE))
+}
+
+/// Waits until every partner that answers live does so.
+async fn answering(deployment: &Deployment, partners: &[(&str, Arc<Node>)]) -> Result<(), Failure> {
+    const PATIENCE: Duration = Duration::from_secs(30);
+    const PAUSE: Duration = Duration::from_millis(20);
+    let live = &deployment.recipe().live;
+    let answering = async {
+        for (_, node) in partners
+            .iter()
+            .filter(|(id, _)| live.iter().any(|live| live == id))
+        {
+            while !node.is_answering_live() {
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    };
+    let waited = tokio::time::timeout(PATIENCE, answering).await;
+    waited.map_err(|_| Failure::new("a partner did not answer live in time", exit::UNREACHABLE))
 }
 
 fn expect_synced(reply: Reply) -> Result<SyncReport, Failure> {

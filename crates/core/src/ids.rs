@@ -204,6 +204,13 @@ impl RequestId {
     pub fn as_bytes(&self) -> &[u8; 16] {
         self.0.as_bytes()
     }
+
+    /// When it was made, by the clock of whoever made it, in milliseconds since 1970 (RFC 9562 §5.7: the first 48
+    /// bits).
+    pub fn time_ms(&self) -> u64 {
+        let bytes = self.as_bytes();
+        bytes[..6].iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte))
+    }
 }
 
 impl fmt::Display for RequestId {
@@ -311,6 +318,8 @@ mod tests {
     fn request_ids_are_version_7() {
         let id = RequestId::generate();
         assert_eq!(RequestId::from_bytes(id.as_bytes()), Ok(id));
+        let now = u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap();
+        assert!(now.abs_diff(id.time_ms()) < 60_000, "{} {now}", id.time_ms());
         assert_eq!(RequestId::from_bytes(&[0; 16]), Err(TextError::Form));
         assert_eq!(RequestId::from_bytes(&[0; 15]), Err(TextError::Form));
     }

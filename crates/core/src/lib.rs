@@ -9,9 +9,9 @@
 //! cannot be answered:
 //!
 //! ```text
-//! Query ──authorise──▶ Permit ──look_up──▶ Finding ──seal──▶ drafts for the log + Unreleased
-//!                        └─ or Refusal ──────────────seal──▶        │
-//!                                      audit log ── Receipts ──▶ release ──▶ Released (the only answer)
+//! Query ──authorise──▶ Permit ──look_up──▶ Lookup ──answered──▶ Finding ──seal──▶ drafts for the log + Unreleased
+//!                        └─ or Refusal ───────────────────────────────seal──▶        │
+//!                                                       audit log ── Receipts ──▶ release ──▶ Released (the only answer)
 //! ```
 //!
 //! Left to others: cryptography of pseudonyms (`hitmachine-pseudonym`), the log's bytes
@@ -21,6 +21,7 @@ pub mod clock;
 pub mod covenant;
 pub mod ids;
 pub mod ldv;
+pub mod live;
 pub mod notice;
 pub mod officer;
 pub mod permit;
@@ -39,9 +40,10 @@ pub use ids::{
     UserId,
 };
 pub use ldv::{LdvRecord, LdvSource, LdvStatus};
+pub use live::{LiveAnswers, LiveFrame, LiveQuestion, LiveStatus, LiveSubject};
 pub use notice::HitNotice;
 pub use officer::{OfficerPermit, OfficerRequest, RefusedOfficer};
-pub use permit::{AnswerContent, Finding, Permit, RefusedQuery, ReleaseError, Released, Unreleased};
+pub use permit::{AnswerContent, Finding, Lookup, Permit, RefusedQuery, ReleaseError, Released, Unreleased};
 pub use query::{Asker, PartnerStatus, Query, Subject, User};
 pub use refusal::Refusal;
 pub use registry::{Batch, Change, Register, Registration, RegistryError, Tally};

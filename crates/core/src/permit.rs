@@ -1,9 +1,11 @@
-//! From question to answer: [`Query`] → [`Permit`] → [`Finding`] → log → [`Released`].
+//! From question to answer: [`Query`] → [`Permit`] → [`Lookup`] → [`Finding`] → log → [`Released`].
 //!
 //! Each step takes the one before by value, and nobody outside can make one: a question that the covenant
 //! did not allow cannot be looked up, and what the log did not take cannot be sent.
 
+use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use hitmachine_audit::{Draft, Receipt, RetentionClass};
 use hitmachine_pseudonym::{KeyEpoch, Tag};
@@ -13,6 +15,7 @@ use sha2::{Digest, Sha256};
 use crate::clock::Day;
 use crate::covenant::{Answers, Covenant, CovenantVersion, Partner, Purpose};
 use crate::ids::{Oin, PartnerId, RequestId, SubjectClass};
+use crate::live::{LiveAnswers, LiveFrame, LiveQuestion, openings};
 use crate::query::{Asker, PartnerStatus, Query};
 use crate::record::{Kind, Record, Result as RecordResult};
 use crate::refusal::Refusal;
@@ -105,6 +108,13 @@ impl Covenant {
         if query.epoch != epoch {
             return Err(Refusal::WrongEpoch);
         }
+        if purpose.asks_live(self, &partner.id) {
+            let frame = LiveFrame::of(&partner.id, query).encode();
+            let signature = query.signed.live();
+            if !signature.is_some_and(|signature| partner.signed_live(&frame, signature)) {
+                return Err(Refusal::NotSigned);
+            }
+        }
         let asker = self.partners().iter().position(|other| other.id == partner.id);
         Ok((place, asker.ok_or(Refusal::UnknownPartner)?))
     }
@@ -124,13 +134,16 @@ impl Permit {
         &self.covenant.partners()[self.asker]
     }
 
-    /// Looks every subject up at every partner that the purpose consults.
-    pub fn look_up(self, register: &Register, now: Timestamp) -> Finding {
-        let consulted: Vec<&Partner> = self
-            .purpose()
+    fn consulted(&self) -> impl Iterator<Item = &Partner> {
+        self.purpose()
             .consulted_by(&self.asker().id)
             .filter_map(|id| self.covenant.partner(id))
-            .collect();
+    }
+
+    /// Looks every subject up at every partner that the purpose consults. What partners that answer live know is still
+    /// open.
+    pub fn look_up(self, register: &Register, now: Timestamp) -> Lookup {
+        let consulted: Vec<&Partner> = self.consulted().collect();
         let subjects = self
             .query
             .subjects
@@ -148,32 +161,112 @@ impl Permit {
                     .collect()
             })
             .collect();
-        Finding {
+        Lookup {
             permit: self,
             subjects,
         }
     }
 }
 
+/// What the index says; `None` for a partner that must be asked live.
 fn status(
     partner: &Partner,
     class: SubjectClass,
     tags: &[Tag],
     register: &Register,
     now: Timestamp,
-) -> PartnerStatus {
+) -> Option<PartnerStatus> {
     if !partner.registers(class) {
-        return PartnerStatus::DoesNotApply;
+        return Some(PartnerStatus::DoesNotApply);
     }
-    // Live partners are asked over their own stream; a hub that has none cannot ask them.
-    if partner.answers == Answers::Live || !register.is_fresh(&partner.id, partner.stale_after_hours, now) {
-        return PartnerStatus::CouldNotAsk;
+    if partner.answers == Answers::Live {
+        return None;
+    }
+    if !register.is_fresh(&partner.id, partner.stale_after_hours, now) {
+        return Some(PartnerStatus::CouldNotAsk);
     }
     let today = Day::of(now);
-    if tags.iter().any(|tag| register.is_known(&partner.id, tag, today)) {
+    let known = tags.iter().any(|tag| register.is_known(&partner.id, tag, today));
+    Some(if known {
         PartnerStatus::Known
     } else {
         PartnerStatus::NotKnown
+    })
+}
+
+/// What the index says; the places of partners that answer live are open until [`Lookup::answered`].
+#[derive(Debug)]
+pub struct Lookup {
+    permit: Permit,
+    subjects: Vec<Vec<(PartnerId, Option<PartnerStatus>)>>,
+}
+
+impl Lookup {
+    /// What must be asked of partners that answer live: one question for each, about the persons that it may be asked
+    /// about. None for a partner that none of them applies to.
+    pub fn live_questions(&self) -> Vec<LiveQuestion> {
+        let query = &self.permit.query;
+        let Some(signature) = query.signed.live() else {
+            return Vec::new();
+        };
+        let mut frame = None;
+        let mut questions = Vec::new();
+        for (place, partner) in self.permit.consulted().enumerate() {
+            let is_open = |row: &Vec<(PartnerId, Option<PartnerStatus>)>| row[place].1.is_none();
+            if !self.subjects.iter().any(is_open) {
+                continue;
+            }
+            let subjects = openings(query).enumerate();
+            let frame = frame.get_or_insert_with(|| LiveFrame::of(&self.permit.asker().id, query).encode());
+            questions.push(LiveQuestion {
+                partner: partner.id.clone(),
+                deadline: Duration::from_millis(partner.live_deadline_ms.into()),
+                frame: frame.clone(),
+                signature: *signature,
+                subjects: subjects
+                    .filter(|(subject, _)| is_open(&self.subjects[*subject]))
+                    .collect(),
+            });
+        }
+        questions
+    }
+
+    /// Fills the open places in. Whoever did not answer, or not about each person, could not be asked: never "not
+    /// known".
+    pub fn answered(self, answers: &LiveAnswers) -> Finding {
+        let mut open: HashMap<PartnerId, usize> = HashMap::new();
+        for (partner, _) in self
+            .subjects
+            .iter()
+            .flatten()
+            .filter(|(_, status)| status.is_none())
+        {
+            *open.entry(partner.clone()).or_default() += 1;
+        }
+        let mut said: HashMap<&PartnerId, _> = open
+            .iter()
+            .filter_map(|(partner, count)| Some((partner, answers.of(partner, *count)?.iter())))
+            .collect();
+        let mut fill = |partner: &PartnerId| {
+            let next = said.get_mut(partner).and_then(Iterator::next);
+            next.map_or(PartnerStatus::CouldNotAsk, |status| (*status).into())
+        };
+        let subjects = self
+            .subjects
+            .into_iter()
+            .map(|row| {
+                row.into_iter()
+                    .map(|(partner, status)| {
+                        let status = status.unwrap_or_else(|| fill(&partner));
+                        (partner, status)
+                    })
+                    .collect()
+            })
+            .collect();
+        Finding {
+            permit: self.permit,
+            subjects,
+        }
     }
 }
 

@@ -7,6 +7,12 @@
 //!
 //! The covenant pins the public keys of each partner's node. The first entry of a request holds signature and bytes
 //! (field 10), so that an officer can check years later who asked.
+//!
+//! Partners that answer live get a frame of their own (see [`crate::live`]), which the asking node signs beside:
+//!
+//! ```text
+//! live signature = Ed25519(key of the node, "hitmachine/v1/live\0" ‖ frame)
+//! ```
 
 use std::fmt;
 use std::str::FromStr;
@@ -15,18 +21,38 @@ use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 use sha2::{Digest, Sha256};
 
 const CONTEXT: &[u8] = b"hitmachine/v1/request\0";
+const LIVE_CONTEXT: &[u8] = b"hitmachine/v1/live\0";
 
 /// Request bytes and the node's signature over them. `Debug` shows neither.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SignedRequest {
     signature: [u8; 64],
     bytes: Vec<u8>,
+    live: Option<[u8; 64]>,
 }
 
 impl SignedRequest {
     /// As received; [`RequestKey::verifies`] says whether the signature holds.
     pub const fn new(bytes: Vec<u8>, signature: [u8; 64]) -> Self {
-        Self { signature, bytes }
+        Self {
+            signature,
+            bytes,
+            live: None,
+        }
+    }
+
+    /// With the signature that goes to partners which answer live. Neither log nor digest has it.
+    #[must_use]
+    pub fn with_live(self, signature: [u8; 64]) -> Self {
+        Self {
+            live: Some(signature),
+            ..self
+        }
+    }
+
+    /// The signature that goes to partners which answer live, if there is one.
+    pub const fn live(&self) -> Option<&[u8; 64]> {
+        self.live.as_ref()
     }
 
     /// Reads [`encode`](Self::encode); `None` if it is too short.
@@ -90,7 +116,12 @@ impl RequestSigner {
     /// Signs a request.
     pub fn sign(&self, bytes: Vec<u8>) -> SignedRequest {
         let signature = self.0.sign(&[CONTEXT, &bytes].concat()).to_bytes();
-        SignedRequest { signature, bytes }
+        SignedRequest::new(bytes, signature)
+    }
+
+    /// Signs what partners that answer live get of a question: a [`LiveFrame`](crate::live::LiveFrame), encoded.
+    pub fn sign_live(&self, frame: &[u8]) -> [u8; 64] {
+        self.0.sign(&[LIVE_CONTEXT, frame].concat()).to_bytes()
     }
 }
 
@@ -110,6 +141,14 @@ impl RequestKey {
         let message = [CONTEXT, &request.bytes].concat();
         let signature = Signature::from_bytes(&request.signature);
         self.0.verify_strict(&message, &signature).is_ok()
+    }
+
+    /// Whether the holder of this key signed a question for partners that answer live.
+    pub fn verifies_live(&self, frame: &[u8], signature: &[u8; 64]) -> bool {
+        let message = [LIVE_CONTEXT, frame].concat();
+        self.0
+            .verify_strict(&message, &Signature::from_bytes(signature))
+            .is_ok()
     }
 }
 
@@ -169,6 +208,18 @@ mod tests {
         assert_ne!(bare.digest(), signed.digest(), "the digest covers the signature");
         assert_eq!(SignedRequest::decode(&signed.encode()), Some(signed.clone()));
         assert_eq!(SignedRequest::decode(&[0; 63]), None);
+        // One signature never stands for the other.
+        let live = signer.sign_live(b"request");
+        assert!(signer.key().verifies_live(b"request", &live));
+        assert!(!signer.key().verifies_live(b"requesu", &live));
+        assert!(!signer.key().verifies_live(b"request", signed.signature()));
+        assert!(
+            !signer
+                .key()
+                .verifies(&SignedRequest::new(b"request".to_vec(), live))
+        );
+        let with = signed.clone().with_live(live);
+        assert_eq!((with.encode(), with.digest()), (signed.encode(), signed.digest()));
         assert_eq!(
             format!("{signed:?} {signer:?}"),
             "SignedRequest(7 bytes) RequestSigner(REDACTED)"

@@ -15,6 +15,9 @@ use tokio::sync::watch;
 use crate::state::{State, StateError};
 
 const OWN: &str = "alarms";
+const LIVE_QUESTION: &str = "live_question_refused";
+/// The same alarm about live questions is not raised again for so long, in milliseconds.
+const AGAIN_AFTER_MS: i64 = 60 * 60 * 1000;
 /// Most own alarms that are kept; the evidence files stay.
 const MOST: usize = 100;
 
@@ -147,13 +150,30 @@ impl Alarms {
         self.raise("receipt_refused", file);
     }
 
+    /// The hub forwarded a question that no partner asked, or that the covenant does not grant. Raised once an hour at
+    /// most: the live journal has each of them.
+    pub(crate) fn live_question(&self) {
+        let since = self.clock.now().as_millisecond().saturating_sub(AGAIN_AFTER_MS);
+        let since = time(u64::try_from(since).unwrap_or(0));
+        let recent = |alarm: &Alarm| alarm.code == LIVE_QUESTION && alarm.at > since;
+        let is_known = self
+            .own
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+            .any(recent);
+        if !is_known {
+            self.raise(LIVE_QUESTION, None);
+        }
+    }
+
     fn stamp(&self) -> i64 {
         self.clock.now().as_millisecond()
     }
 
     fn raise(&self, code: &str, evidence: Option<PathBuf>) {
         let ms = u64::try_from(self.stamp()).unwrap_or(0);
-        tracing::error!(code, "the hub's log is not what it says; alarm");
+        tracing::error!(code, "the hub is not what it says; alarm");
         let bytes = {
             let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
             own.push(Alarm {
@@ -200,7 +220,11 @@ fn report(alarm: &Alarm) -> v1::AlarmReport {
         .as_ref()
         .filter(is_evidence)
         .and_then(|path| fs::read(path).ok());
-    let code = if evidence.is_some() { "fork" } else { "receipt" };
+    let code = match alarm.code.as_str() {
+        LIVE_QUESTION => LIVE_QUESTION,
+        _ if evidence.is_some() => "fork",
+        _ => "receipt",
+    };
     v1::AlarmReport {
         code: code.to_owned(),
         evidence: evidence.unwrap_or_default(),

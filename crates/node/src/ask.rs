@@ -7,8 +7,8 @@ use hitmachine_audit::{
 };
 use hitmachine_core::record::{Kind, Mismatch, Record, Result as RecordResult};
 use hitmachine_core::{
-    CaseReference, Clock, Covenant, PurposeCode, Query, RequestId, RequestSigner, SignedRequest, Subject,
-    SubjectClass, TextError, TraceContext, User, UserId,
+    CaseReference, Clock, Covenant, LiveFrame, PurposeCode, Query, RequestId, RequestSigner, SignedRequest,
+    Subject, SubjectClass, TextError, TraceContext, User, UserId,
 };
 use hitmachine_identifier::contains_bsn;
 use hitmachine_proto::answer::{Answer, Outcome};
@@ -217,6 +217,7 @@ impl Inquirer {
             known_sizes: named.sizes(),
             cosigned_size,
             cosigned_time,
+            live_signature: query.signed.live().map(|live| live.to_vec()).unwrap_or_default(),
         };
         let response = self.link.ask(request).await?;
         match self.verify(&query, &covenant, &response, &named, own.as_ref()) {
@@ -288,6 +289,12 @@ impl Inquirer {
             signed: SignedRequest::default(),
         };
         query.signed = signer.sign(query::encode(&query));
+        let own = &self.link.own().partner;
+        let purpose = covenant.purpose(&query.purpose);
+        if purpose.is_some_and(|purpose| purpose.asks_live(covenant, own)) {
+            let frame = LiveFrame::of(own, &query).encode();
+            query.signed = query.signed.with_live(signer.sign_live(&frame));
+        }
         Ok(query)
     }
 

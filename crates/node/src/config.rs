@@ -49,6 +49,9 @@ pub struct NodeConfig {
     /// What is done when hit notices come.
     #[serde(default)]
     pub notice: NoticeSection,
+    /// How questions are answered, if the covenant says that this organisation answers live.
+    #[serde(default)]
+    pub live: LiveSection,
     /// Files with the persons this organisation knows; none for one that only asks.
     #[serde(default)]
     pub source: Vec<CsvSource>,
@@ -148,6 +151,22 @@ pub struct SyncSection {
     pub max_loss_percent: u64,
     /// More bad rows than this stop the sync; no limit if absent.
     pub max_bad_rows: Option<u64>,
+}
+
+/// `[live]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LiveSection {
+    /// The most persons in a minute that this node answers for, whoever asks; more could not be asked.
+    pub persons_per_minute: u64,
+}
+
+impl Default for LiveSection {
+    fn default() -> Self {
+        Self {
+            persons_per_minute: 60_000,
+        }
+    }
 }
 
 impl Default for SyncSection {

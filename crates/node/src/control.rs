@@ -11,6 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use hitmachine_core::covenant::Answers;
 use hitmachine_core::{SubjectClass, TextError, User};
 use hitmachine_identifier::{Admission, Bsn, Skn};
 use hitmachine_pseudonym::CanonicalIdentifier;
@@ -25,6 +26,7 @@ use zeroize::Zeroizing;
 use crate::ask::{AskError, AskedPerson, Question};
 use crate::config::NodeConfig;
 use crate::failure::Failure;
+use crate::live::LiveListView;
 use crate::node::{Node, OpenError};
 use crate::notice::{NoticeAsk, NoticeReply, Which};
 use crate::officer::task::{OfficerAsk, OfficerReply};
@@ -46,6 +48,8 @@ pub enum Request {
     Sync(SyncOptions),
     /// Say how things are.
     Status,
+    /// Show the last questions that were answered live, at most so many.
+    Live(usize),
     /// Do a privacy officer's task.
     Officer(Box<OfficerAsk>),
     /// Do something with hit notices.
@@ -132,6 +136,8 @@ pub enum Reply {
     Synced(SyncReport),
     /// How things are.
     Status(StatusView),
+    /// The last questions that were answered live.
+    Live(LiveListView),
     /// What came of an officer's task; everything in it is proven.
     Officer(OfficerReply),
     /// Hit notices, or what was done with them.
@@ -152,6 +158,11 @@ impl Node {
                 .map(Reply::Synced)
                 .map_err(Failure::from),
             Request::Status => Ok(Reply::Status(self.status(false).await)),
+            Request::Live(most) => self
+                .answering
+                .list(most)
+                .map(Reply::Live)
+                .map_err(|error| Failure::from(AskError::from(error))),
             Request::Officer(ask) => self.officer(*ask, progress).await.map(Reply::Officer),
             Request::Notice(ask) => self.notice(ask).await.map(Reply::Notice),
         };
@@ -232,6 +243,12 @@ impl Node {
             notices_new: self.notices.list(Which::New, None).new,
             notices_connected: self.notices.is_connected(),
             alarms: self.inquirer.alarms.all(),
+            live: covenant
+                .as_ref()
+                .ok()
+                .and_then(|covenant| covenant.partner(&own.partner))
+                .filter(|own| own.answers == Answers::Live)
+                .and_then(|_| self.answering.view().ok()),
         }
     }
 }

@@ -6,6 +6,7 @@
 //! - [`source`] reads the organisation's own files; [`sync`] sends the difference; [`state`] remembers, encrypted.
 //! - [`ask`] asks one question and verifies the answer; [`screen`] asks about a list of households.
 //! - [`notice`] keeps what the hub says of hits in this register.
+//! - [`live`] answers questions at this node, for an organisation that does not hand over its register.
 //! - [`officer`] is for the privacy officer: searching, showing and checking the hub's log.
 //! - [`control`] lets the command line speak to a node that is running ([`serve`]).
 
@@ -18,6 +19,7 @@ mod heads;
 mod journal;
 pub mod language;
 mod link;
+pub mod live;
 mod node;
 pub mod notice;
 pub mod officer;

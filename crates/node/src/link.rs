@@ -7,6 +7,7 @@ use std::time::Duration;
 use hitmachine_core::ldv::traceparent;
 use hitmachine_core::{Covenant, PartnerId, SignedRequest};
 use hitmachine_proto::v1::covenant_service_client::CovenantServiceClient;
+use hitmachine_proto::v1::live_service_client::LiveServiceClient;
 use hitmachine_proto::v1::log_service_client::LogServiceClient;
 use hitmachine_proto::v1::notice_service_client::NoticeServiceClient;
 use hitmachine_proto::v1::officer_service_client::OfficerServiceClient;
@@ -232,6 +233,11 @@ impl Link {
     /// A client for the published log.
     pub fn log(&self) -> LogServiceClient<Channel> {
         LogServiceClient::new(self.channel.clone()).max_decoding_message_size(MAX_PAGE_BYTES)
+    }
+
+    /// A client for answering live.
+    pub fn live(&self) -> LiveServiceClient<Channel> {
+        LiveServiceClient::new(self.channel.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES)
     }
 
     /// A client for witnessing.

@@ -20,6 +20,7 @@ use crate::ask::Inquirer;
 use crate::config::NodeConfig;
 use crate::heads::Heads;
 use crate::link::{Link, LinkError, Own};
+use crate::live::{Answering, LocalSet};
 use crate::notice::book::NoticeBook;
 use crate::notice::hook::{Hook, HookConfigError};
 use crate::register::LocalRegister;
@@ -116,6 +117,7 @@ pub struct Node {
     pub(crate) witnessing: Option<Witnessing>,
     pub(crate) notices: Arc<NoticeBook>,
     pub(crate) hooks: Vec<Hook>,
+    pub(crate) answering: Answering,
 }
 
 impl Node {
@@ -218,21 +220,26 @@ impl Node {
         let (name, alarm_clock) = (config.partner.clone(), Arc::clone(&clock));
         let notice_clock = Arc::clone(&clock);
         let hooks = Hook::all(&config.notice, &config.partner)?;
+        let (live, live_link) = (config.live.clone(), Arc::clone(&link));
         let opening = tokio::task::spawn_blocking(move || {
             let state = State::open(&dir, &StateKey::from_bytes(*state_key))?;
             state.bind(key_check_value.as_bytes())?;
             let register = LocalRegister::load(&state)?;
             let heads = Heads::load(&state, policy)?;
             let state = Arc::new(state);
-            let alarms = Alarms::load(evidence_dir, name, Arc::clone(&state), alarm_clock)?;
-            let notices = NoticeBook::load(&state, notice_clock)?;
-            let kept = (Arc::new(heads), Arc::new(alarms), Arc::new(notices));
-            Ok::<_, StateError>((state, register, kept))
+            let alarms = Alarms::load(evidence_dir, name, Arc::clone(&state), Arc::clone(&alarm_clock))?;
+            let alarms = Arc::new(alarms);
+            let local = Arc::new(LocalSet::load(&state, &register)?);
+            let with = (live_link, Arc::clone(&alarms), alarm_clock);
+            let answering = Answering::open(&state, Arc::clone(&local), &live, with)?;
+            let notices = Arc::new(NoticeBook::load(&state, notice_clock)?);
+            let kept = (Arc::new(heads), alarms, notices);
+            Ok::<_, StateError>((state, register, kept, local, answering))
         });
         let opened = opening
             .await
             .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
-        let (state, register, (heads, alarms, notices)) = opened?;
+        let (state, register, (heads, alarms, notices), local, answering) = opened?;
 
         let synchroniser = Synchroniser {
             sources: config.source.clone(),
@@ -243,6 +250,7 @@ impl Node {
             state: Arc::clone(&state),
             clock: Arc::clone(&clock),
             register: tokio::sync::Mutex::new(register),
+            local,
         };
         let signing = config.signing_key.as_ref();
         let signing = signing.map(|path| SecretFile::read(path, Purpose::RequestSigning));
@@ -271,6 +279,7 @@ impl Node {
             witnessing,
             notices,
             hooks,
+            answering,
         })
     }
 
@@ -297,6 +306,17 @@ impl Node {
         // There are two kinds of hooks, each at most once.
         let mut hooks = self.hooks.iter();
         tokio::join!(telling(hooks.next()), telling(hooks.next()));
+    }
+
+    /// Answers questions live for ever, if the covenant says that this organisation does;
+    /// [`serve`](crate::serve::serve) does so too.
+    pub async fn answer_live(&self) {
+        self.answering.keep().await;
+    }
+
+    /// Whether the hub takes this node's live answers at this moment.
+    pub fn is_answering_live(&self) -> bool {
+        self.answering.is_connected()
     }
 
     /// Whether the hub takes questions: it does so once enough partners have confirmed its log (`grpc.health.v1`).

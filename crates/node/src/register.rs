@@ -109,6 +109,13 @@ impl LocalRegister {
         doubtful.or_else(held)
     }
 
+    /// Every token that is held, and the last day on which it answers.
+    pub(crate) fn held(&self) -> impl Iterator<Item = (&Token, Day)> {
+        self.held
+            .iter()
+            .map(|(token, (_, held))| (token, held.valid_until))
+    }
+
     pub(crate) fn tally(&self) -> Tally {
         self.tally
     }

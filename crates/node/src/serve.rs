@@ -35,6 +35,7 @@ pub async fn serve(
         () = node.witness() => Ok(()),
         () = node.follow_notices() => Ok(()),
         () = node.tell_hooks() => Ok(()),
+        () = node.answer_live() => Ok(()),
     };
     // A sync that is under way stops between two batches; both sides know how far it was.
     let _ = std::fs::remove_file(socket);

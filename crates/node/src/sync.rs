@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use hitmachine_core::covenant::Answers;
 use hitmachine_core::{Clock, Covenant, Day, SubjectClass};
 use hitmachine_identifier::Admission;
 use hitmachine_proto::v1::sync_request::Step;
@@ -17,13 +18,14 @@ use tonic::Streaming;
 
 use crate::config::SyncSection;
 use crate::link::{Link, LinkError};
+use crate::live::LocalSet;
 use crate::register::{LocalRegister, Wanted, for_broker};
 use crate::source::{self, CsvSource, ReadOutcome, SourceError};
 use crate::state::{LocalChange, State, StateError};
 use crate::view::IssueView;
 
 /// How many batches are written in one durable step before they are sent.
-const TOGETHER: usize = 64;
+pub(crate) const TOGETHER: usize = 64;
 /// How many row issues a report shows.
 const ISSUES_SHOWN: usize = 50;
 
@@ -142,6 +144,10 @@ pub struct SyncReport {
     pub persons: u64,
     /// Whether everything was sent again.
     pub full: bool,
+    /// Whether this organisation answers live: then nothing was sent, and `registered` and `withdrawn` count what came,
+    /// changed or went in the node's own set.
+    #[serde(default)]
+    pub live: bool,
     /// Seconds for reading, pseudonyms and sending.
     pub seconds: [f64; 3],
 }
@@ -157,6 +163,8 @@ pub struct Synchroniser {
     pub(crate) clock: Arc<dyn Clock>,
     /// One sync at a time.
     pub(crate) register: tokio::sync::Mutex<LocalRegister>,
+    /// What a live partner answers from.
+    pub(crate) local: Arc<LocalSet>,
 }
 
 /// How one attempt ended.
@@ -180,7 +188,7 @@ impl Synchroniser {
         // Terms and classes may have changed since the last sync.
         self.link.forget_covenant();
         let covenant = self.link.covenant().await?;
-        let (classes, term_days) = self.grant(&covenant)?;
+        let (classes, term_days, live) = self.grant(&covenant)?;
         let outcome = self.read(classes, Arc::clone(&progress)).await?;
         let read_in = begun.elapsed();
         if let Some(limit) = self
@@ -204,6 +212,27 @@ impl Synchroniser {
         let pseudonyms_in = begun.elapsed();
         let today = self.clock.today();
 
+        let report = |sent: (u64, u64), persons, full| SyncReport {
+            rows: total_rows,
+            bad_rows,
+            issues,
+            registered: sent.0,
+            withdrawn: sent.1,
+            persons,
+            full,
+            live,
+            seconds: [
+                read_in.as_secs_f64(),
+                pseudonyms_in.saturating_sub(read_in).as_secs_f64(),
+                begun.elapsed().saturating_sub(pseudonyms_in).as_secs_f64(),
+            ],
+        };
+        if live {
+            let sent = self
+                .fill(&mut register, &wanted, (today, term_days), options)
+                .await?;
+            return Ok(report(sent, register.len(), options.full));
+        }
         let mut full = options.full;
         let mut sent = (0, 0);
         for last_chance in [false, true] {
@@ -220,22 +249,7 @@ impl Synchroniser {
                 )
                 .await?;
             match attempt {
-                Attempt::Agreed => {
-                    return Ok(SyncReport {
-                        rows: total_rows,
-                        bad_rows,
-                        issues,
-                        registered: sent.0,
-                        withdrawn: sent.1,
-                        persons: register.len(),
-                        full,
-                        seconds: [
-                            read_in.as_secs_f64(),
-                            pseudonyms_in.saturating_sub(read_in).as_secs_f64(),
-                            begun.elapsed().saturating_sub(pseudonyms_in).as_secs_f64(),
-                        ],
-                    });
-                }
+                Attempt::Agreed => return Ok(report(sent, register.len(), full)),
                 Attempt::SendAll if last_chance => break,
                 Attempt::SendAll => {
                     tracing::warn!("hub and node differ; everything is sent again");
@@ -246,14 +260,16 @@ impl Synchroniser {
         Err(SyncError::StillDiffers)
     }
 
-    fn grant(&self, covenant: &Covenant) -> Result<(Vec<SubjectClass>, u32), SyncError> {
+    /// Which classes it may register, for how many days, and whether it answers live.
+    fn grant(&self, covenant: &Covenant) -> Result<(Vec<SubjectClass>, u32, bool), SyncError> {
         let own = covenant
             .partner(&self.link.own().partner)
             .ok_or(SyncError::RegistersNobody)?;
         if own.registers.is_empty() {
             return Err(SyncError::RegistersNobody);
         }
-        Ok((own.registers.clone(), own.registration_days))
+        let live = own.answers == Answers::Live;
+        Ok((own.registers.clone(), own.registration_days, live))
     }
 
     async fn read(&self, classes: Vec<SubjectClass>, progress: OnProgress) -> Result<ReadOutcome, SyncError> {
@@ -305,7 +321,7 @@ impl Synchroniser {
     }
 
     /// A broken export must not wipe a register.
-    fn guard(&self, before: u64, lost: u64, options: SyncOptions) -> Result<(), SyncError> {
+    pub(crate) fn guard(&self, before: u64, lost: u64, options: SyncOptions) -> Result<(), SyncError> {
         let most = u128::from(before) * u128::from(self.settings.max_loss_percent.min(100));
         if !options.confirm_shrink && u128::from(lost) * 100 > most {
             return Err(SyncError::Shrunk { before, lost });

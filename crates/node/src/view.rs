@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::alarm::Alarm;
 use crate::ask::VerifiedAnswer;
 use crate::language::Language;
+use crate::live::LiveView;
 use crate::source::RowIssue;
 
 /// An answer whose proof has been checked.
@@ -286,6 +287,9 @@ pub struct StatusView {
     pub notices_connected: bool,
     /// Alarms about the log, oldest first.
     pub alarms: Vec<Alarm>,
+    /// How answering live goes; absent if the covenant does not say that this organisation does, or cannot be asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub live: Option<LiveView>,
 }
 
 impl StatusView {
@@ -352,6 +356,21 @@ impl StatusView {
             }
         );
         table.add_row([language.pick("Hitberichten", "Hit notices"), &notices]);
+        if let Some(live) = &self.live {
+            table.add_row([
+                language.pick("Antwoordt zelf (live)", "Answers live"),
+                live.state.text(language),
+            ]);
+            table.add_row([
+                language.pick("Bron laatst gelezen", "Source last read"),
+                live.complete_at.as_deref().unwrap_or(never),
+            ]);
+            let last = live.last_at.as_deref().unwrap_or(never);
+            table.add_row([
+                language.pick("Vragen vandaag (laatste)", "Questions today (last)"),
+                &format!("{} ({last})", live.questions_today),
+            ]);
+        }
         let mut text = format!("{table}\n");
         for alarm in &self.alarms {
             let by = if alarm.by.is_empty() {
@@ -386,6 +405,10 @@ pub(crate) fn alarm_text(code: &str, language: Language) -> &'static str {
         "receipt_refused" => language.pick(
             "een bewijs van vastlegging klopte niet",
             "a proof of logging did not hold",
+        ),
+        "live_question_refused" => language.pick(
+            "het knooppunt stuurde een vraag door die niet klopt; er is niet op geantwoord",
+            "the hub forwarded a question that does not hold; it was not answered",
         ),
         "log_incomplete" => language.pick(
             "in het logboek ontbreekt een regel die niet is gewist",

@@ -16,6 +16,7 @@ pub mod v1 {
 }
 
 pub mod answer;
+pub mod live;
 pub mod notice;
 pub mod officer;
 pub mod query;

@@ -52,6 +52,9 @@ pub struct Recipe {
     /// Whether a quorum of the partners must witness the log. Without it a broker answers by itself.
     #[serde(default)]
     pub witnessed: bool,
+    /// Partners that answer live instead of from the index, by their short names.
+    #[serde(default)]
+    pub live: Vec<String>,
 }
 
 /// Why a deployment could not be made.
@@ -276,7 +279,10 @@ impl Deployment {
         authority.save(&self.dir.join("authority"))?;
         let deployment = DeploymentId::generate().map_err(|_| DeploymentError::Random)?;
         let request_keys = MEMBERS.iter().map(|_| random()).collect::<Result<Vec<_>, _>>()?;
-        self.write("covenant.toml", &covenant(deployment, &request_keys))?;
+        self.write(
+            "covenant.toml",
+            &covenant(deployment, &request_keys, &self.recipe.live),
+        )?;
 
         let broker = self.dir.join("broker");
         folder(&broker)?;
@@ -385,7 +391,7 @@ fn random() -> Result<[u8; 32], DeploymentError> {
     Ok(bytes)
 }
 
-fn covenant(deployment: DeploymentId, request_keys: &[[u8; 32]]) -> String {
+fn covenant(deployment: DeploymentId, request_keys: &[[u8; 32]], live: &[String]) -> String {
     let mut text = format!(
         r#"# The demo's covenant. Made-up organisations and numbers.
 format = 1
@@ -411,7 +417,7 @@ name = "{}"
 oin = "{}"
 domain = "{}"
 contact = "{}"
-answers = "index"
+answers = "{}"
 registers = {:?}
 registration_days = 365
 stale_after_hours = 72
@@ -422,6 +428,11 @@ signing_keys = ["{}"]
             test_oin(n),
             member.domain,
             member.contact,
+            if live.iter().any(|id| id == member.id) {
+                "live"
+            } else {
+                "index"
+            },
             member.registers,
             RequestSigner::new(key).key(),
         );

@@ -234,6 +234,11 @@ impl NodeProcess {
         Ok(node)
     }
 
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// What it has printed in all its starts.
     ///
     /// # Errors

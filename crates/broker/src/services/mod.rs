@@ -1,6 +1,7 @@
 //! The gRPC services: parse, call the hub, answer.
 
 mod covenant;
+mod live;
 mod log;
 mod notice;
 mod officer;
@@ -13,6 +14,7 @@ use std::sync::{Arc, OnceLock};
 
 use hitmachine_core::{Asker, PartnerId, Refusal};
 use hitmachine_proto::v1::covenant_service_server::CovenantServiceServer;
+use hitmachine_proto::v1::live_service_server::LiveServiceServer;
 use hitmachine_proto::v1::log_service_server::LogServiceServer;
 use hitmachine_proto::v1::notice_service_server::NoticeServiceServer;
 use hitmachine_proto::v1::officer_service_server::OfficerServiceServer;
@@ -112,6 +114,7 @@ pub(crate) async fn routes(shared: Shared) -> (Routes, HealthReporter) {
         .add_service(LogServiceServer::new(shared.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES))
         .add_service(OfficerServiceServer::new(shared.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES))
         .add_service(NoticeServiceServer::new(shared.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES))
+        .add_service(LiveServiceServer::new(shared.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES))
         .add_service(WitnessServiceServer::new(shared.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES))
         .add_service(RegistryServiceServer::new(shared).max_decoding_message_size(MAX_MESSAGE_BYTES));
     (routes, health)
@@ -145,7 +148,7 @@ fn act_status(error: &ActError) -> Status {
 
 fn sync_status(error: &SyncError) -> Status {
     let code = match error {
-        SyncError::NotAllowed(_) | SyncError::RegistersNobody => Code::PermissionDenied,
+        SyncError::NotAllowed(_) | SyncError::RegistersNobody | SyncError::NotLive => Code::PermissionDenied,
         SyncError::UnderWay => Code::Aborted,
         SyncError::WrongKey | SyncError::WrongEpoch | SyncError::WrongDeployment => Code::FailedPrecondition,
         SyncError::Refused(_) => Code::InvalidArgument,

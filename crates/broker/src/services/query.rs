@@ -1,5 +1,7 @@
 //! `QueryService`.
 
+use std::sync::Arc;
+
 use hitmachine_core::ldv::trace_id_of;
 use hitmachine_proto::v1;
 use hitmachine_proto::v1::query_service_server::QueryService;
@@ -40,7 +42,13 @@ impl QueryService for Shared {
                 "the traceparent of a call is not its query's; the query's counts"
             );
         }
-        let answered = self.hub()?.ask(&asker, request.into_inner()).await;
+        let hub = Arc::clone(self.hub()?);
+        // What has begun is finished, also when the asker hangs up: a question that a live partner answered must not
+        // be missing from the log.
+        let asking = tokio::spawn(async move { hub.ask(&asker, request.into_inner()).await });
+        let answered = asking
+            .await
+            .map_err(|_| Status::internal("stopped: an internal task stopped"))?;
         answered.map(Response::new).map_err(|error| ask_status(&error))
     }
 }

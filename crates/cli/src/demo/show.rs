@@ -45,7 +45,11 @@ impl Show {
                 partner.clone(),
                 report.rows.to_string(),
                 report.bad_rows.to_string(),
-                (report.registered + report.withdrawn).to_string(),
+                if report.live {
+                    self.pick("niets (live)", "nothing (live)").to_owned()
+                } else {
+                    (report.registered + report.withdrawn).to_string()
+                },
                 report.persons.to_string(),
             ]);
         }

@@ -118,6 +118,13 @@ impl Partner {
         self.signing_keys.iter().any(|key| key.verifies(request))
     }
 
+    /// Whether one of its keys signed what partners that answer live get of a question.
+    pub fn signed_live(&self, frame: &[u8], signature: &[u8; 64]) -> bool {
+        self.signing_keys
+            .iter()
+            .any(|key| key.verifies_live(frame, signature))
+    }
+
     /// The last day on which a registration made on `today` may still answer.
     pub fn latest_valid_until(&self, today: Day) -> Day {
         today.plus(self.registration_days)
@@ -261,5 +268,13 @@ impl Purpose {
     /// The partners that are consulted when `asker` asks: all that the purpose names, but the asker itself.
     pub fn consulted_by<'a>(&'a self, asker: &'a PartnerId) -> impl Iterator<Item = &'a PartnerId> {
         self.consults.iter().filter(move |id| *id != asker)
+    }
+
+    /// Whether any partner that is consulted when `asker` asks answers live: then the question carries a signature for
+    /// it.
+    pub fn asks_live(&self, covenant: &Covenant, asker: &PartnerId) -> bool {
+        self.consulted_by(asker)
+            .filter_map(|id| covenant.partner(id))
+            .any(|partner| partner.answers == Answers::Live)
     }
 }

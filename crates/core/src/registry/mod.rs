@@ -29,6 +29,13 @@ const DAYS_OF_GRACE: u32 = 1;
 /// How far in the future "complete at" may lie before the clock is taken to have jumped, in seconds.
 const SECONDS_OF_GRACE: i64 = 300;
 
+/// Whether a register that was complete at `complete_at` may still answer `now`. A completion in the future means that
+/// a clock jumped, and then nothing is known.
+pub fn is_fresh(complete_at: Timestamp, stale_after_hours: u32, now: Timestamp) -> bool {
+    let age = now.as_second() - complete_at.as_second();
+    age >= -SECONDS_OF_GRACE && age <= i64::from(stale_after_hours) * 3600
+}
+
 /// Why a batch or the end of a sync is refused. Nothing of a refused batch is applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -471,10 +478,7 @@ impl Register {
             .get(partner)
             .filter(|own| own.active.is_some())
             .and_then(|own| own.complete_at);
-        complete_at.is_some_and(|at| {
-            let age = now.as_second() - at.as_second();
-            age >= -SECONDS_OF_GRACE && age <= i64::from(stale_after_hours) * 3600
-        })
+        complete_at.is_some_and(|at| is_fresh(at, stale_after_hours, now))
     }
 
     /// State and tally of each partner's answering register, for status and metrics.

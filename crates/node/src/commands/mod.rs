@@ -69,6 +69,9 @@ enum Command {
     Query(QueryArguments),
     /// Ask about every household of a CSV list.
     Screen(ScreenArguments),
+    /// What this node answered itself, for an organisation that answers live.
+    #[command(subcommand)]
+    Live(LiveCommand),
     /// Show how this node is, and whether it can reach the hub.
     Status,
     /// Show the hit notices of this organisation: who asked about somebody in its register.
@@ -76,6 +79,17 @@ enum Command {
     /// Search, show, export and check the hub's log; for the privacy officer.
     #[command(subcommand)]
     Audit(audit_arguments::Audit),
+}
+
+#[derive(Subcommand)]
+enum LiveCommand {
+    /// Show the last questions from the own journal: when, who asked, for what purpose and what was answered. Never
+    /// about whom.
+    List {
+        /// At most so many, newest first.
+        #[arg(long, default_value_t = 50)]
+        last: usize,
+    },
 }
 
 #[derive(Args)]
@@ -175,6 +189,7 @@ pub(crate) fn run(arguments: Arguments) -> ExitCode {
             }
             Command::Query(query) => shell.query(config, query).await,
             Command::Screen(list) => shell.screen(config, list).await,
+            Command::Live(LiveCommand::List { last }) => shell.live(config, last).await,
             Command::Status => shell.status(config).await,
             Command::Notice(arguments) => shell.notice(config, arguments).await,
             Command::Audit(audit) => shell.audit(config, audit).await,
@@ -242,12 +257,26 @@ impl Shell {
     fn report(&self, report: &SyncReport) -> String {
         let language = self.language;
         let mut out = table(&["", language.pick("Aantal", "Number")]);
+        // What a live partner reads stays at its node.
+        let (came, went, now) = if report.live {
+            (
+                ("Nieuw of gewijzigd (blijft hier)", "New or changed (stays here)"),
+                ("Vervallen", "Gone"),
+                ("Personen in eigen bestand", "Persons in the own set"),
+            )
+        } else {
+            (
+                ("Registraties verstuurd", "Registrations sent"),
+                ("Intrekkingen verstuurd", "Withdrawals sent"),
+                ("Personen geregistreerd", "Persons registered"),
+            )
+        };
         for (nl, en, count) in [
             ("Rijen gelezen", "Rows read", report.rows),
             ("Rijen overgeslagen", "Rows left out", report.bad_rows),
-            ("Registraties verstuurd", "Registrations sent", report.registered),
-            ("Intrekkingen verstuurd", "Withdrawals sent", report.withdrawn),
-            ("Personen geregistreerd", "Persons registered", report.persons),
+            (came.0, came.1, report.registered),
+            (went.0, went.1, report.withdrawn),
+            (now.0, now.1, report.persons),
         ] {
             out.add_row([language.pick(nl, en), &count.to_string()]);
         }
@@ -275,6 +304,18 @@ impl Shell {
         } else {
             ExitCode::from(exit::UNREACHABLE)
         })
+    }
+
+    async fn live(&self, config: NodeConfig, last: usize) -> Outcome {
+        let Reply::Live(list) = self.call(config, Request::Live(last)).await? else {
+            return Err(ExitCode::from(exit::REFUSED));
+        };
+        if self.json {
+            print_json(&list);
+        } else {
+            console::print(list.text(self.language));
+        }
+        Ok(ExitCode::SUCCESS)
     }
 
     async fn query(&self, config: NodeConfig, arguments: QueryArguments) -> Outcome {

@@ -58,6 +58,29 @@ impl Table {
         Ok(self.state.db.commit()?)
     }
 
+    /// All keys from this one on, ascending, without opening their values.
+    ///
+    /// # Errors
+    /// [`StateError`].
+    pub fn keys(&self, from: &[u8]) -> Result<Vec<Vec<u8>>, StateError> {
+        let keys = self.tree.range(from..).keys();
+        keys.map(|key| Ok(key.map_err(DbError::from)?.to_vec())).collect()
+    }
+
+    /// The values of the last keys, descending by key.
+    ///
+    /// # Errors
+    /// [`StateError`].
+    pub fn newest(&self, most: usize) -> Result<Vec<Zeroizing<Vec<u8>>>, StateError> {
+        let items = self.tree.iter().rev().take(most);
+        items
+            .map(|item| {
+                let (key, sealed) = item.map_err(DbError::from)?;
+                self.state.open_value(self.name, &key, &sealed)
+            })
+            .collect()
+    }
+
     /// All keys that begin with `prefix`, and their values, ascending by key.
     ///
     /// # Errors
@@ -101,6 +124,15 @@ mod tests {
         assert_eq!(one.get(b"a2").unwrap(), None);
         let keys: Vec<_> = one.scan(b"a").unwrap().into_iter().map(|(key, _)| key).collect();
         assert_eq!(keys, [b"a1".to_vec()]);
+        assert_eq!(one.keys(b"a2").unwrap(), [b"b".to_vec()]);
+        let newest: Vec<_> = one
+            .newest(5)
+            .unwrap()
+            .iter()
+            .map(|value| value.to_vec())
+            .collect();
+        assert_eq!(newest, [b"other".to_vec(), b"first".to_vec()]);
+        assert_eq!(one.newest(1).unwrap().len(), 1);
         // A value of another table in its place does not open.
         let foreign = state.table("two").unwrap().tree.get("a1").unwrap().unwrap();
         one.tree.insert("a1", foreign).unwrap();
