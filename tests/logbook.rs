@@ -97,6 +97,19 @@ pub fn read(deployment: &Deployment) -> Vec<Entry> {
         .collect()
 }
 
+/// Every control entry of these types in the log of a stopped broker, in order.
+pub fn controls(deployment: &Deployment, types: &[&str]) -> Vec<serde_json::Value> {
+    let (log, _, _copies) = open(deployment);
+    let entries = log.entries().map(Result::unwrap);
+    entries
+        .filter_map(|entry| match entry.content {
+            StoredContent::Control(content) => Some(serde_json::Value::Object(content)),
+            _ => None,
+        })
+        .filter(|content| content["type"].as_str().is_some_and(|kind| types.contains(&kind)))
+        .collect()
+}
+
 /// A copy of a folder with everything in it.
 pub fn copy(from: &Path) -> tempfile::TempDir {
     let to = tempfile::tempdir().unwrap();

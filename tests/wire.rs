@@ -125,7 +125,7 @@ impl Wire {
     /// The broker's.
     pub async fn fetch(&self) -> Result<v1::FetchResponse, Status> {
         let fetched = CovenantServiceClient::new(self.channel.clone())
-            .fetch(v1::FetchRequest {})
+            .fetch(v1::FetchRequest::default())
             .await;
         fetched.map(tonic::Response::into_inner)
     }

@@ -70,7 +70,7 @@ pub use log::{
     SignedHead, StoredContent, StoredEntry, Torn, completeness, system_clock,
 };
 pub use merkle::{Front, verify_consistency, verify_inclusion};
-pub use note::{LogSigner, LogVerifier, NoteError, Origin, SignHook};
+pub use note::{LogSigner, LogVerifier, NoteError, NoteSigner, NoteVerifier, Origin, SignHook, SignedText};
 pub use period::{Period, PeriodError, RetentionClass};
 pub use policy::{Policy, PolicyError, PolicyLog, PolicyProblem, PolicyWitness, QuorumTime, quorum_of};
 pub use proof::{TlogProof, TlogProofError};

@@ -1,6 +1,7 @@
 //! Signed notes (C2SP signed-note v1.0.0): the origin, the log's key and its public half.
 
 pub(crate) mod lines;
+mod signed_text;
 
 use std::{fmt, str::FromStr, sync::Arc};
 
@@ -9,6 +10,8 @@ use zeroize::ZeroizeOnDrop;
 
 use self::lines::{KeyId, SignatureLine, SignedNote};
 use crate::checkpoint::Checkpoint;
+
+pub use signed_text::{NoteSigner, NoteVerifier, SignedText};
 
 /// Ed25519, in key ids and verifier keys (signed-note, "Signature types").
 const ED25519: u8 = 0x01;

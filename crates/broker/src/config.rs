@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use hitmachine_core::covenant::Administrators;
 use hitmachine_core::ldv::REVIEW_ACTIVITY;
 use hitmachine_service::config::{ConfigError, load, resolve};
 use hitmachine_service::metrics::MetricsConfig;
@@ -20,8 +21,14 @@ pub const ENV_PREFIX: &str = "HITMACHINE_BROKER_";
 pub struct BrokerConfig {
     /// Address and port for the partners' nodes.
     pub listen: SocketAddr,
-    /// The covenant file.
+    /// The covenant file; its signatures are in the file beside it with `.sig` after its name.
     pub covenant: PathBuf,
+    /// Who signed the first covenant that this broker takes; not needed in a demo, nor looked at after the first: then
+    /// the administrators in the covenant that it holds sign the next.
+    pub covenant_administrators: Option<Administrators>,
+    /// How often the broker looks whether covenant or signatures have changed. SIGHUP has it look at once.
+    #[serde(default = "default_covenant_check_seconds")]
+    pub covenant_check_seconds: u64,
     /// Where registrations and the audit log are kept.
     pub data_dir: PathBuf,
     /// Certificate, key and the authority that nodes' certificates must come from.
@@ -95,6 +102,10 @@ pub struct LdvSection {
     /// of refused questions that name no ground.
     #[serde(default = "default_review_activity")]
     pub review_activity: String,
+}
+
+fn default_covenant_check_seconds() -> u64 {
+    5
 }
 
 fn default_resource_name() -> String {

@@ -1,5 +1,7 @@
 //! What the broker does with a question and with a batch, between network and disk.
 
+mod leaving;
+
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -8,8 +10,8 @@ use std::time::{Duration, Instant};
 use hitmachine_audit::{CommitHandle, Draft, LogReader, Receipt, SignedHead, SubmitError};
 use hitmachine_core::registry::{Begun, Change, Completed, Register, RegistryError, Tally};
 use hitmachine_core::{
-    Asker, Clock, Covenant, Day, LiveAnswers, PartnerId, Query, Refusal, RefusedQuery, SignedRequest, Store,
-    StoreError, Unreleased,
+    Asker, Clock, Covenant, LiveAnswers, Partner, PartnerId, Query, Refusal, RefusedQuery, SignedRequest,
+    Store, StoreError, Unreleased,
 };
 use hitmachine_proto::{MAX_KNOWN_SIZES, answer, query, receipt, v1};
 use hitmachine_pseudonym::{KeyCheckValue, KeyEpoch, Scheme};
@@ -116,6 +118,8 @@ pub(crate) struct Hub {
     register: RwLock<Register>,
     store: Arc<dyn Store>,
     storage_failed: AtomicBool,
+    /// Held alone by whoever deletes a partner's registrations, so that nothing is stored for it meanwhile.
+    storage_gate: RwLock<()>,
     log: CommitHandle,
     reader: LogReader,
     witnesses: Arc<Witnesses>,
@@ -150,6 +154,7 @@ impl Hub {
             register: RwLock::new(parts.register),
             store: parts.store,
             storage_failed: AtomicBool::new(false),
+            storage_gate: RwLock::new(()),
             log,
             reader: parts.reader,
             cosigned: parts.witnesses.newest(),
@@ -160,6 +165,7 @@ impl Hub {
             syncs: Mutex::new(HashMap::new()),
             metrics: parts.metrics,
         };
+        hub.covenant_changed(&hub.covenant());
         hub.metrics
             .persons
             .set(i64::try_from(hub.register().persons()).unwrap_or(i64::MAX));
@@ -169,6 +175,28 @@ impl Hub {
     /// The covenant in force.
     pub(crate) fn covenant(&self) -> Arc<Covenant> {
         self.rules.covenant()
+    }
+
+    /// The covenant in force, and how it changes.
+    pub(crate) fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    /// Says that another covenant is in force.
+    pub(crate) fn covenant_changed(&self, covenant: &Covenant) {
+        self.metrics.covenant_number.set(covenant.number().into());
+    }
+
+    /// Says that a change of the covenant was refused, and counts it; the one in force stays.
+    pub(crate) fn refused_covenant(&self, error: &dyn std::error::Error) {
+        let error = hitmachine_service::console::chain(error);
+        let number = self.covenant().number();
+        tracing::warn!(
+            error,
+            in_force = number,
+            "a change of the covenant is refused; nothing of it holds"
+        );
+        self.metrics.covenants_refused.inc();
     }
 
     /// What else must be remembered.
@@ -274,7 +302,7 @@ impl Hub {
             let refused = RefusedQuery::other(covenant, asker, Refusal::ClockBehind, query);
             return Self::refuse(asker, refused, now);
         }
-        match covenant.authorise(asker, query, self.epoch.number, Day::of(now)) {
+        match covenant.authorise(asker, query, self.epoch.number, now) {
             Ok(permit) => {
                 let strict = permit.is_strict();
                 let lookup = permit.look_up(&self.register(), now);
@@ -343,10 +371,10 @@ impl Hub {
         if !clock_is_sound {
             return Err(SyncError::NotAllowed(Refusal::ClockBehind));
         }
-        if !covenant.in_force(Day::of(now)) {
+        if !covenant.in_force(now) {
             return Err(SyncError::NotAllowed(Refusal::CovenantNotInForce));
         }
-        if partner.registers.is_empty() || partner.answers == hitmachine_core::covenant::Answers::Live {
+        if !partner.keeps_register() {
             return Err(SyncError::RegistersNobody);
         }
         if begin.deployment != covenant.deployment().id.as_bytes() {
@@ -369,6 +397,10 @@ impl Hub {
         let (id, full) = (partner.id.clone(), begin.full);
         let begun = self
             .storage(move |hub| {
+                // It may have left the covenant since.
+                if !hub.covenant().partner(&id).is_some_and(Partner::keeps_register) {
+                    return Err(SyncError::RegistersNobody);
+                }
                 let begun = hub.register_mut().begin(&id, full)?;
                 if let Some(state) = begun.state {
                     let stored = hub.store.set_state(&id, state);
@@ -418,7 +450,10 @@ impl Hub {
         let acknowledged = self
             .storage(move |hub| {
                 let covenant = hub.covenant();
-                let partner = covenant.partner(&partner).ok_or(SyncError::RegistersNobody)?;
+                let partner = covenant
+                    .partner(&partner)
+                    .filter(|partner| partner.keeps_register());
+                let partner = partner.ok_or(SyncError::RegistersNobody)?;
                 let prepared = hub
                     .register()
                     .prepare(partner, generation, batches, hub.clock.today())?;
@@ -472,6 +507,29 @@ impl Hub {
     /// Runs `work` on a thread that may block. After the store failed once, memory and disk may differ, so
     /// nothing more is accepted; questions go on being answered from what was acknowledged.
     async fn storage<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Self) -> Result<T, SyncError> + Send + 'static,
+    ) -> Result<T, SyncError> {
+        self.stored(move |hub| {
+            let _with_others = hub.storage_gate.read().unwrap_or_else(PoisonError::into_inner);
+            work(hub)
+        })
+        .await
+    }
+
+    /// As [`storage`](Self::storage), with nobody else at it.
+    async fn storage_alone<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Self) -> Result<T, SyncError> + Send + 'static,
+    ) -> Result<T, SyncError> {
+        self.stored(move |hub| {
+            let _alone = hub.storage_gate.write().unwrap_or_else(PoisonError::into_inner);
+            work(hub)
+        })
+        .await
+    }
+
+    async fn stored<T: Send + 'static>(
         self: &Arc<Self>,
         work: impl FnOnce(&Self) -> Result<T, SyncError> + Send + 'static,
     ) -> Result<T, SyncError> {

@@ -4,6 +4,7 @@
 //! `hitmachine-core`, the log in `hitmachine-audit`; here they meet the network (`services`), the disk and
 //! the clock (`hub`).
 
+mod agreement;
 mod alarm;
 pub mod config;
 mod cosigned;
@@ -22,6 +23,7 @@ mod services;
 mod start;
 mod witness;
 
+pub use agreement::AgreementError;
 pub use config::BrokerConfig;
 pub use indexer::IndexingError;
-pub use start::{Running, StartError, check, move_store_aside, rebuild_index, run};
+pub use start::{Running, StartError, check, move_store_aside, rebuild_index, run, run_reloading};

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use hitmachine_broker::{BrokerConfig, move_store_aside, run};
+use hitmachine_broker::{BrokerConfig, move_store_aside, run_reloading};
 use hitmachine_service::{console, exit, shutdown, telemetry};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -22,7 +22,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Serve until SIGTERM or Ctrl-C.
+    /// Serve until SIGTERM or Ctrl-C. A changed covenant is taken within seconds, and at once at SIGHUP; a wrong one is
+    /// refused whole, and the one in force stays.
     Serve {
         /// Configuration file.
         #[arg(
@@ -139,7 +140,11 @@ fn serve(config: BrokerConfig) -> ExitCode {
             Ok(stop) => stop,
             Err(error) => return Err(fail(&error, exit::REFUSED)),
         };
-        Box::pin(run(config, stop, |_| ()))
+        let reload = match shutdown::hangups() {
+            Ok(reload) => reload,
+            Err(error) => return Err(fail(&error, exit::REFUSED)),
+        };
+        Box::pin(run_reloading(config, stop, reload, |_| ()))
             .await
             .map_err(|error| fail(&error, error.exit_code()))
     });

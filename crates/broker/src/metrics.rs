@@ -85,6 +85,10 @@ pub(crate) struct Metrics {
     pub(crate) notices: NoticeMetrics,
     /// Partners that answer live.
     pub(crate) live: LiveMetrics,
+    /// Number of the covenant in force.
+    pub(crate) covenant_number: Gauge,
+    /// Changes of the covenant that were refused.
+    pub(crate) covenants_refused: Counter,
 }
 
 impl Metrics {
@@ -100,8 +104,20 @@ impl Metrics {
             witnesses: Gauge::default(),
             notices: NoticeMetrics::default(),
             live: LiveMetrics::new(registry),
+            covenant_number: Gauge::default(),
+            covenants_refused: Counter::default(),
         };
         metrics.notices.register(registry);
+        registry.register(
+            "hitmachine_covenant_number",
+            "Number of the covenant in force",
+            metrics.covenant_number.clone(),
+        );
+        registry.register(
+            "hitmachine_covenants_refused",
+            "Changes of the covenant file that were refused since the start",
+            metrics.covenants_refused.clone(),
+        );
         registry.register(
             "hitmachine_witnesses",
             "Partners that witness the log at this moment",

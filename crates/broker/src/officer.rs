@@ -8,7 +8,7 @@ use hitmachine_audit::{
 };
 use hitmachine_core::record::{Kind, Outcome};
 use hitmachine_core::statistics::{DEFAULT_THRESHOLD, statistics};
-use hitmachine_core::{Asker, Covenant, Day, OfficerPermit, Refusal, SignedRequest};
+use hitmachine_core::{Asker, Covenant, OfficerPermit, Refusal, SignedRequest};
 use hitmachine_proto::officer::{Action, MAX_ROWS, action_code, is_export, parse};
 use hitmachine_proto::query::MalformedQuery;
 use hitmachine_proto::v1::officer_result::Result as Found;
@@ -94,7 +94,7 @@ impl Office {
             }
         };
         let permit = if clock_is_sound {
-            covenant.authorise_officer(asker, request, Day::of(now))
+            covenant.authorise_officer(asker, request, now)
         } else {
             Err(Box::new(covenant.refuse_officer(
                 asker,

@@ -6,14 +6,16 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use hitmachine_audit::tiles::PublishError;
 use hitmachine_audit::{
     CommitError, Committer, CommitterOptions, Disk, EraseError, HeadConflict, Log, LogConfig, LogSigner,
     NoteError, OpenError, Origin, Policy, PolicyError, ReadError, RealDisk, WrappingKey,
 };
+use hitmachine_core::covenant::{Document, acceptance};
 use hitmachine_core::registry::{Register, TallyMask};
-use hitmachine_core::{Clock, Covenant, CovenantError, StoreError, SystemClock};
+use hitmachine_core::{Clock, Covenant, StoreError, SystemClock};
 use hitmachine_proto::v1;
 use hitmachine_pseudonym::{KeyEpoch, Pepper, SelfTestError, TagKeys, self_test};
 use hitmachine_service::exit;
@@ -26,9 +28,11 @@ use hitmachine_store::{AuditIndex, DbError, HubTables, SledStore, TableError};
 use jiff::Timestamp;
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tonic_health::server::HealthReporter;
 
+use crate::agreement::{self, Agreement, AgreementError, Changed, Found};
 use crate::alarm::{self, Alarms};
 use crate::config::BrokerConfig;
 use crate::erasure::{self, Eraser};
@@ -39,7 +43,7 @@ use crate::metrics::Metrics;
 use crate::notice::{self, Notices};
 use crate::officer::Office;
 use crate::publication::{self, Publication};
-use crate::rules::{Agreed, Rules};
+use crate::rules::Rules;
 use crate::services::{self, Shared};
 use crate::witness::{Contradicted, Witnesses};
 
@@ -53,23 +57,9 @@ pub enum StartError {
     /// A setting is not valid.
     #[error("setting {0} is not valid")]
     Setting(&'static str),
-    /// The covenant file cannot be read.
-    #[error("cannot read the covenant {}", path.display())]
-    CovenantFile {
-        /// The file.
-        path: PathBuf,
-        /// What the operating system said.
-        #[source]
-        source: io::Error,
-    },
-    /// The covenant is not valid; without one nothing is answered.
-    #[error("covenant {}: {source}", path.display())]
-    Covenant {
-        /// The file.
-        path: PathBuf,
-        /// Line, field and problem.
-        source: CovenantError,
-    },
+    /// The covenant cannot be read, is not valid or not accepted; without one nothing is answered.
+    #[error(transparent)]
+    Covenant(#[from] AgreementError),
     /// A key file cannot be used.
     #[error("a key cannot be used")]
     Secret(#[from] SecretError),
@@ -175,11 +165,11 @@ impl StartError {
             | Self::Log(OpenError::Damaged { .. })
             | Self::Contradicted { .. }
             | Self::Store(StoreError::Damaged { .. } | StoreError::OtherKey)
+            | Self::Covenant(AgreementError::NotAccepted { .. } | AgreementError::Damaged)
             | Self::Tables(TableError::Damaged(_) | TableError::Db(DbError::Damaged(_))) => exit::INTEGRITY,
             Self::Publish(error) if matches!(**error, PublishError::Conflict(_)) => exit::INTEGRITY,
             Self::Setting(_)
-            | Self::CovenantFile { .. }
-            | Self::Covenant { .. }
+            | Self::Covenant(AgreementError::File { .. } | AgreementError::Covenant { .. })
             | Self::Secret(_)
             | Self::PepperEpoch { .. }
             | Self::Tls(_)
@@ -224,6 +214,19 @@ fn setting<T: FromStr>(text: &str, name: &'static str) -> Result<T, StartError> 
 pub async fn run(
     config: BrokerConfig,
     shutdown: impl Future<Output = ()> + Send + 'static,
+    ready: impl FnOnce(Running) + Send,
+) -> Result<(), StartError> {
+    Box::pin(run_reloading(config, shutdown, Arc::default(), ready)).await
+}
+
+/// As [`run`]; looks whether the covenant has changed each time `reload` is notified, and not only now and then.
+///
+/// # Errors
+/// [`StartError`].
+pub async fn run_reloading(
+    config: BrokerConfig,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+    reload: Arc<Notify>,
     ready: impl FnOnce(Running) + Send,
 ) -> Result<(), StartError> {
     install_provider();
@@ -292,6 +295,7 @@ pub async fn run(
     );
     let (publication, index) = (loaded.shared.publication.clone(), Arc::clone(&loaded.index));
     let audit_dir = config.audit_dir();
+    let looking = (Duration::from_secs(config.covenant_check_seconds.max(1)), reload);
     let mut committer = None;
     let work = async {
         tokio::select! {
@@ -303,7 +307,7 @@ pub async fn run(
             }
             () = stopping.clone().wait() => Ok(()),
             found = witnesses.contradicted() => Err(contradicted(&audit_dir, &found)),
-            error = confirm_and_work(loaded, &mut committer, &health, address) => Err(error),
+            error = confirm_and_work(loaded, &mut committer, &health, address, looking) => Err(error),
         }
     };
     // Whatever ends the work ends the server too, and the other way round.
@@ -348,6 +352,7 @@ async fn confirm_and_work(
     committing: &mut Option<Committer>,
     health: &HealthReporter,
     address: SocketAddr,
+    (look_every, reload): (Duration, Arc<Notify>),
 ) -> StartError {
     let Loaded {
         shared,
@@ -355,6 +360,8 @@ async fn confirm_and_work(
         parts,
         index,
         ldv,
+        agreement,
+        change,
         ..
     } = loaded;
     shared.witnesses.confirmed().await;
@@ -389,6 +396,9 @@ async fn confirm_and_work(
         parts.reader.clone(),
     );
     let hub = Arc::new(Hub::new(parts, log.clone()));
+    if let Err(error) = agreement.begun(&hub, change).await {
+        return error.into();
+    }
     let eraser = Eraser {
         log: log.clone(),
         reader: reader.clone(),
@@ -415,6 +425,7 @@ async fn confirm_and_work(
     working.spawn(indexer::follow(index, reader, Arc::clone(&shared.alarms)));
     working.spawn(notice::keep(shared.notices, Arc::clone(&shared.alarms)));
     working.spawn(eraser.keep());
+    working.spawn(agreement.keep(Arc::clone(&hub), look_every, reload));
     services::serving(health).await;
     tracing::info!(%address, covenant = %hub.covenant().version(), "broker ready");
     publication::keep(shared.publication, shared.witnesses, log, metrics).await;
@@ -437,7 +448,7 @@ fn contradicted(audit_dir: &Path, found: &Contradicted) -> StartError {
 /// What the configuration names, read and checked.
 struct Settings {
     covenant: Covenant,
-    covenant_bytes: Vec<u8>,
+    document: Document,
     epoch: Epoch,
     pepper: Pepper,
     policy: Policy,
@@ -447,13 +458,9 @@ struct Settings {
 
 impl Settings {
     fn read(config: &BrokerConfig) -> Result<Self, StartError> {
-        let path = &config.covenant;
-        let covenant_bytes = fs::read(path).map_err(|source| StartError::CovenantFile {
-            path: path.clone(),
-            source,
-        })?;
-        let covenant = Covenant::parse(&covenant_bytes).map_err(|source| StartError::Covenant {
-            path: path.clone(),
+        let document = agreement::read(&config.covenant)?;
+        let covenant = document.covenant().map_err(|source| AgreementError::Covenant {
+            path: config.covenant.clone(),
             source,
         })?;
         let epoch = Epoch {
@@ -482,7 +489,7 @@ impl Settings {
         let (_, wrapping) = SecretFile::read(&config.audit.wrapping_key, Purpose::AuditWrapping)?;
         Ok(Self {
             covenant,
-            covenant_bytes,
+            document,
             epoch,
             pepper: Pepper::from_bytes(*pepper),
             policy,
@@ -500,13 +507,15 @@ struct Loaded {
     index: Arc<AuditIndex>,
     ldv: Option<Exporter>,
     registry: Registry,
+    agreement: Arc<Agreement>,
+    change: Option<Changed>,
 }
 
 impl Loaded {
     fn read(config: &BrokerConfig, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
         let Settings {
             covenant,
-            covenant_bytes,
+            document,
             epoch,
             pepper,
             policy,
@@ -547,12 +556,14 @@ impl Loaded {
             logged,
         );
 
-        let rules = Arc::new(Rules::new(Agreed {
-            covenant: Arc::new(covenant),
-            file: covenant_bytes,
-        }));
+        let trusted = config.covenant_administrators.clone();
+        let agreement = Arc::new(Agreement::open(&config.covenant, trusted, &tables)?);
+        let Found { agreed, change } = agreement.begin(covenant, document, &reader)?;
+        let rules = Arc::new(Rules::new(agreed));
         let public = v1::FetchResponse {
             covenant: Vec::new(),
+            covenant_signatures: Vec::new(),
+            missed: Vec::new(),
             key_epoch: epoch.number.get(),
             scheme: epoch.scheme.to_string(),
             key_check_value: epoch.key_check_value.as_bytes().to_vec(),
@@ -598,6 +609,8 @@ impl Loaded {
             index,
             ldv,
             registry,
+            agreement,
+            change,
         })
     }
 }
@@ -650,7 +663,13 @@ pub fn check(config: &BrokerConfig) -> Result<(), StartError> {
     self_test()?;
     server_config(&config.tls.identity(), &config.tls.authority)?;
     Exporter::read(config)?;
-    Settings::read(config).map(|_| ())
+    let settings = Settings::read(config)?;
+    let signed = acceptance::signed_by_its_own(&settings.covenant, &settings.document);
+    signed.map_err(|source| AgreementError::NotAccepted {
+        path: config.covenant.clone(),
+        source,
+    })?;
+    Ok(())
 }
 
 /// The index is derived from the log, and its key from the key of the log's keys.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Subcommand, ValueEnum};
-use hitmachine_audit::{LogSigner, Origin, WitnessName, WitnessSigner};
+use hitmachine_audit::{LogSigner, NoteSigner, Origin, WitnessName, WitnessSigner};
 use hitmachine_core::RequestSigner;
 use hitmachine_pseudonym::{DeploymentId, HmacSha256Pseudonymiser, KeyEpoch, NodeKey};
 use hitmachine_service::secret::{Purpose, SecretFile};
@@ -24,8 +24,8 @@ pub(crate) enum Command {
         #[arg(long, default_value_t = 1)]
         epoch: u32,
     },
-    /// Show what is public about a key file: the key check value of a node key, the verifier of a log's signing key or
-    /// of a witness, the public half of a key that signs requests.
+    /// Show what is public about a key file: the key check value of a node key, the verifier of a log's signing key, of a
+    /// witness or of an administrator, the public half of a key that signs requests.
     Show {
         /// The file.
         file: PathBuf,
@@ -38,7 +38,8 @@ pub(crate) enum Command {
         /// Name of the log; needed for a signing key.
         #[arg(long)]
         origin: Option<String>,
-        /// Name of the witness, such as partner-b.example/witness; needed for a witness key.
+        /// Name of the witness, such as partner-b.example/witness, or of the administrator, such as j.jansen; needed for
+        /// their keys.
         #[arg(long)]
         name: Option<String>,
     },
@@ -63,6 +64,8 @@ pub(crate) enum KeyPurpose {
     RequestSigning,
     /// Cosigns the audit log's checkpoints, at a node; its verifier stands in the witness policy.
     Witness,
+    /// Signs covenants, at one of their administrators; its verifier stands in the covenant.
+    Administrator,
 }
 
 impl From<KeyPurpose> for Purpose {
@@ -75,6 +78,7 @@ impl From<KeyPurpose> for Purpose {
             KeyPurpose::NodeState => Self::NodeState,
             KeyPurpose::RequestSigning => Self::RequestSigning,
             KeyPurpose::Witness => Self::Witness,
+            KeyPurpose::Administrator => Self::Administrator,
         }
     }
 }
@@ -123,6 +127,17 @@ pub(crate) fn run(command: &Command) -> Result<(), Failure> {
                     let name = WitnessName::new(name.as_str())
                         .map_err(|error| Failure::from_error(&error, exit::USAGE))?;
                     console::print_line(WitnessSigner::new(name, &key).verifier());
+                }
+                (KeyPurpose::Administrator, _, Some(name)) => {
+                    let signer = NoteSigner::new(name.as_str(), &key)
+                        .map_err(|error| Failure::from_error(&error, exit::USAGE))?;
+                    console::print_line(signer.verifier());
+                }
+                (KeyPurpose::Administrator, _, None) => {
+                    return Err(Failure::new(
+                        "an administrator's verifier needs --name",
+                        exit::USAGE,
+                    ));
                 }
                 (KeyPurpose::RequestSigning, ..) => console::print_line(RequestSigner::new(&key).key()),
                 (KeyPurpose::Witness, _, None) => {

@@ -32,7 +32,7 @@ enum Command {
     /// A certificate authority for tests and demonstrations.
     #[command(subcommand)]
     Pki(pki::Command),
-    /// Check and explain a covenant.
+    /// Check and explain a covenant, sign it as one of its administrators, and check signatures.
     #[command(subcommand)]
     Covenant(covenant::Command),
     /// Check the audit log without its broker.
@@ -45,7 +45,7 @@ fn main() -> ExitCode {
         Command::Demo(arguments) => demo::run(arguments),
         Command::Keys(command) => keys::run(&command),
         Command::Pki(command) => pki::run(command),
-        Command::Covenant(command) => covenant::run(&command),
+        Command::Covenant(command) => covenant::run(command),
         Command::Audit(command) => audit::run(&command),
     };
     match done {

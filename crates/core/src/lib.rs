@@ -33,7 +33,7 @@ pub mod signed;
 pub mod statistics;
 pub mod store;
 
-pub use clock::{Clock, Day, SystemClock};
+pub use clock::{Clock, Day, SystemClock, dutch_date};
 pub use covenant::{Covenant, CovenantError, CovenantVersion, Officer, Partner, Purpose};
 pub use ids::{
     CaseReference, Oin, PartnerId, PurposeCode, RequestId, RoleCode, SubjectClass, TextError, TraceContext,

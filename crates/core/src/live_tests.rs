@@ -4,7 +4,6 @@ use hitmachine_pseudonym::{DeploymentId, Pepper, Scheme, TagKeys};
 use jiff::Timestamp;
 
 use super::*;
-use crate::clock::Day;
 use crate::covenant::Covenant;
 use crate::ids::TraceContext;
 use crate::permit::{AnswerContent, Lookup, Permit};
@@ -140,7 +139,12 @@ fn authorise(covenant: &Arc<Covenant>, query: Query) -> Result<Permit, Refusal> 
         public_key_sha256: [0; 32],
     };
     // The signature over the whole query is not what these tests are about.
-    let allowed = covenant.authorise(&asker, query, KeyEpoch::FIRST, Day(20_778));
+    let allowed = covenant.authorise(
+        &asker,
+        query,
+        KeyEpoch::FIRST,
+        Timestamp::from_second(20_778 * 86_400).unwrap(),
+    );
     allowed.map_err(|refused| refused.refusal())
 }
 

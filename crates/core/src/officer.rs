@@ -9,7 +9,6 @@ use hitmachine_audit::{Draft, RetentionClass};
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
-use crate::clock::Day;
 use crate::covenant::{Covenant, CovenantVersion, Officer};
 use crate::ids::{CaseReference, Oin, RequestId, TraceContext};
 use crate::permit::{RETENTION_WITHOUT_PURPOSE, Unreleased};
@@ -54,7 +53,7 @@ pub struct RefusedOfficer {
 }
 
 impl Covenant {
-    /// Whether `asker` may review the log on `today`.
+    /// Whether `asker` may review the log at this moment.
     ///
     /// # Errors
     /// A [`RefusedOfficer`], which goes into the log like any answer.
@@ -62,9 +61,9 @@ impl Covenant {
         self: &Arc<Self>,
         asker: &Asker,
         request: OfficerRequest,
-        today: Day,
+        now: Timestamp,
     ) -> Result<OfficerPermit, Box<RefusedOfficer>> {
-        match self.may_review(asker, &request, today) {
+        match self.may_review(asker, &request, now) {
             Ok(officer) => Ok(OfficerPermit {
                 covenant: Arc::clone(self),
                 oin: asker.oin.clone(),
@@ -75,12 +74,17 @@ impl Covenant {
         }
     }
 
-    fn may_review(&self, asker: &Asker, request: &OfficerRequest, today: Day) -> Result<&Officer, Refusal> {
+    fn may_review(
+        &self,
+        asker: &Asker,
+        request: &OfficerRequest,
+        now: Timestamp,
+    ) -> Result<&Officer, Refusal> {
         let partner = self.identify(asker)?;
         if !partner.signed(&request.signed) {
             return Err(Refusal::NotSigned);
         }
-        if !self.in_force(today) {
+        if !self.in_force(now) {
             return Err(Refusal::CovenantNotInForce);
         }
         if request.covenant != self.version() {

@@ -46,7 +46,7 @@ impl Covenant {
         Ok(partner)
     }
 
-    /// Whether `asker` may ask `query` on `today`, with tokens of the epoch in use.
+    /// Whether `asker` may ask `query` at this moment, with tokens of the epoch in use.
     ///
     /// # Errors
     /// A [`RefusedQuery`], which goes into the log like any answer.
@@ -55,9 +55,9 @@ impl Covenant {
         asker: &Asker,
         query: Query,
         epoch: KeyEpoch,
-        today: Day,
+        now: Timestamp,
     ) -> Result<Permit, Box<RefusedQuery>> {
-        match self.decide(asker, &query, epoch, today) {
+        match self.decide(asker, &query, epoch, now) {
             Ok((purpose, asker)) => Ok(Permit {
                 covenant: Arc::clone(self),
                 purpose,
@@ -78,13 +78,13 @@ impl Covenant {
         asker: &Asker,
         query: &Query,
         epoch: KeyEpoch,
-        today: Day,
+        now: Timestamp,
     ) -> Result<(usize, usize), Refusal> {
         let partner = self.identify(asker)?;
         if !partner.signed(&query.signed) {
             return Err(Refusal::NotSigned);
         }
-        if !self.in_force(today) {
+        if !self.in_force(now) {
             return Err(Refusal::CovenantNotInForce);
         }
         if query.covenant != self.version() {
@@ -182,7 +182,7 @@ fn status(
     if partner.answers == Answers::Live {
         return None;
     }
-    if !register.is_fresh(&partner.id, partner.stale_after_hours, now) {
+    if !register.is_fresh(&partner.id, partner.asked_for_hours(), now) {
         return Some(PartnerStatus::CouldNotAsk);
     }
     let today = Day::of(now);

@@ -45,6 +45,13 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// [`StoreError::Engine`] if it may or may not have been written.
     fn set_state(&self, partner: &PartnerId, state: PartnerState) -> Result<(), StoreError>;
+
+    /// Removes all that a partner has here, durably. A stop in the middle leaves its state or nothing of it: then it is
+    /// still among [`Store::states`] and can be removed again. Removing one that is not there changes nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::Engine`] if something of it may be left.
+    fn remove(&self, partner: &PartnerId) -> Result<(), StoreError>;
 }
 
 /// One acknowledged batch as the store sees it: where it belongs, and bytes.

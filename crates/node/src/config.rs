@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use hitmachine_core::covenant::Administrators;
 use hitmachine_identifier::{Admission, DEFAULT_TEST_PREFIXES};
 use hitmachine_service::config::{ConfigError, load, resolve};
 use hitmachine_service::telemetry::LogConfig;
@@ -41,6 +42,12 @@ pub struct NodeConfig {
     /// is looked up under these keys too.
     #[serde(default)]
     pub past_epoch: Vec<PastEpochSection>,
+    /// Who signed the first covenant that this node takes from the hub; not needed in a demo, nor looked at after the
+    /// first: then the administrators in the covenant that it holds sign the next.
+    pub covenant_administrators: Option<Administrators>,
+    /// `serve` asks the hub this often whether the covenant has changed.
+    #[serde(default = "default_covenant_check_seconds")]
+    pub covenant_check_seconds: u64,
     /// The hub's audit log, as agreed when this node was set up.
     pub audit: AuditSection,
     /// How sources are kept in step.
@@ -71,6 +78,10 @@ pub struct BrokerSection {
     /// How long a question may take.
     #[serde(default = "default_timeout_seconds")]
     pub timeout_seconds: u64,
+}
+
+fn default_covenant_check_seconds() -> u64 {
+    60
 }
 
 fn default_timeout_seconds() -> u64 {

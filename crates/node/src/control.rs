@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hitmachine_core::covenant::Answers;
+use hitmachine_core::covenant::Document;
 use hitmachine_core::{SubjectClass, TextError, User};
 use hitmachine_identifier::{Admission, Bsn, Skn};
 use hitmachine_pseudonym::CanonicalIdentifier;
@@ -54,6 +55,8 @@ pub enum Request {
     Officer(Box<OfficerAsk>),
     /// Do something with hit notices.
     Notice(NoticeAsk),
+    /// Say what the covenant is, and what the one before it was.
+    Covenant,
 }
 
 /// One question as typed.
@@ -142,8 +145,23 @@ pub enum Reply {
     Officer(OfficerReply),
     /// Hit notices, or what was done with them.
     Notice(NoticeReply),
+    /// The covenant that this node accepted.
+    Covenant(CovenantReply),
     /// It did not work.
     Failed(Failure),
+}
+
+/// The covenant that this node accepted, and the one before it: the files' texts, which are public.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CovenantReply {
+    /// This organisation, by its short name.
+    pub partner: String,
+    /// Why the hub gave no covenant that could be accepted, if so; then this is the one accepted last.
+    pub hub: Option<Failure>,
+    /// The file.
+    pub covenant: String,
+    /// The file before it, if there was one.
+    pub previous: Option<String>,
 }
 
 impl Node {
@@ -165,6 +183,7 @@ impl Node {
                 .map_err(|error| Failure::from(AskError::from(error))),
             Request::Officer(ask) => self.officer(*ask, progress).await.map(Reply::Officer),
             Request::Notice(ask) => self.notice(ask).await.map(Reply::Notice),
+            Request::Covenant => self.covenant().await.map(Reply::Covenant),
         };
         result.unwrap_or_else(Reply::Failed)
     }
@@ -208,6 +227,28 @@ impl Node {
     pub(crate) fn admission(&self) -> Result<Admission, Failure> {
         let failed = |error| Failure::new("configuration", exit::USAGE, chain(&error), chain(&error));
         self.config.admission().map_err(failed)
+    }
+
+    /// The covenant, fetched anew if the hub can be reached, otherwise the one accepted last.
+    async fn covenant(&self) -> Result<CovenantReply, Failure> {
+        self.link.forget_covenant();
+        let hub = match self.link.covenant().await {
+            Ok(_) => None,
+            Err(error) if self.link.agreements().held().is_some() => Some(error.into()),
+            Err(error) => return Err(error.into()),
+        };
+        let agreements = Arc::clone(self.link.agreements());
+        let reading = tokio::task::spawn_blocking(move || agreements.documents()).await;
+        let documents = reading.map_err(|_| Failure::node("task stopped"))?;
+        let (held, previous) = documents.map_err(|error| Failure::node(&chain(&error)))?;
+        let text = |document: Document| String::from_utf8_lossy(&document.file).into_owned();
+        let held = held.ok_or_else(|| Failure::node("no covenant"))?;
+        Ok(CovenantReply {
+            partner: self.link.own().partner.to_string(),
+            hub,
+            covenant: text(held),
+            previous: previous.map(text),
+        })
     }
 
     /// How things are; asks the hub whether it is there.

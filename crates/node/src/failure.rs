@@ -67,6 +67,14 @@ impl From<LinkError> for Failure {
                 let nl = format!("dit station en het knooppunt zijn het niet eens over: {what}");
                 Self::new("disagree", exit::INTEGRITY, en, nl)
             }
+            LinkError::NotAccepted(why) => {
+                let nl = format!(
+                    "het convenant van het knooppunt wordt niet aanvaard: {}",
+                    why.text_nl()
+                );
+                Self::new(why.code(), exit::INTEGRITY, en, nl)
+            }
+            LinkError::State(error) => Self::node(&chain(&error)),
             LinkError::Unreadable(what) => {
                 let nl = format!("het knooppunt stuurde iets onleesbaars: {what}");
                 Self::new("unreadable", exit::INTEGRITY, en, nl)

@@ -10,10 +10,12 @@
 //! - [`officer`] is for the privacy officer: searching, showing and checking the hub's log.
 //! - [`control`] lets the command line speak to a node that is running ([`serve`]).
 
+mod agreements;
 mod alarm;
 pub mod ask;
 pub mod config;
 pub mod control;
+pub mod covenant_view;
 pub mod failure;
 mod heads;
 mod journal;
@@ -32,6 +34,7 @@ pub mod sync;
 pub mod view;
 mod witness;
 
+pub use agreements::Agreements;
 pub use alarm::Alarm;
 pub use config::NodeConfig;
 pub use heads::BackingError;

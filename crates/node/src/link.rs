@@ -4,6 +4,7 @@ use std::error::Error;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use hitmachine_core::covenant::NotAccepted;
 use hitmachine_core::ldv::traceparent;
 use hitmachine_core::{Covenant, PartnerId, SignedRequest};
 use hitmachine_proto::v1::covenant_service_client::CovenantServiceClient;
@@ -23,6 +24,9 @@ use tonic::{Request, Status};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
+
+use crate::agreements::{Agreements, TakeError};
+use crate::state::StateError;
 
 /// The most bytes of a page of log entries: 500, of which each may carry a signed request of 32 kB.
 const MAX_PAGE_BYTES: usize = 32 * 1024 * 1024;
@@ -45,6 +49,12 @@ pub enum LinkError {
     /// The hub and this node do not belong together.
     #[error("this node and the hub do not agree on {0}")]
     Disagree(&'static str),
+    /// The covenant that it sent is not signed as it must be, is older than the one held here, or is another one.
+    #[error("the hub's covenant is not accepted: {0}")]
+    NotAccepted(#[source] NotAccepted),
+    /// The covenant that was accepted cannot be remembered.
+    #[error(transparent)]
+    State(#[from] StateError),
     /// What it sent cannot be read.
     #[error("the hub sent something that this node cannot read ({0})")]
     Unreadable(&'static str),
@@ -67,7 +77,7 @@ impl LinkError {
             ]
             .iter()
             .any(|code| text.starts_with(code)),
-            Self::Disagree(_) | Self::Unreadable(_) => false,
+            Self::Disagree(_) | Self::Unreadable(_) | Self::NotAccepted(_) | Self::State(_) => false,
         }
     }
 }
@@ -112,7 +122,10 @@ pub struct Link {
     channel: Channel,
     own: Own,
     timeout: Duration,
+    agreements: Arc<Agreements>,
     covenant: RwLock<Option<Arc<Covenant>>>,
+    /// One at a time, or an older covenant could come in after a newer one.
+    fetching: tokio::sync::Mutex<()>,
 }
 
 impl Link {
@@ -126,13 +139,16 @@ impl Link {
         tls: Arc<rustls::ClientConfig>,
         own: Own,
         timeout: Duration,
+        agreements: Arc<Agreements>,
     ) -> Result<Self, LinkError> {
         let channel = connect_lazy(address, server_name, tls).map_err(LinkError::Connect)?;
         Ok(Self {
             channel,
             own,
             timeout,
+            agreements,
             covenant: RwLock::new(None),
+            fetching: tokio::sync::Mutex::new(()),
         })
     }
 
@@ -141,22 +157,36 @@ impl Link {
         &self.own
     }
 
-    /// The covenant in force: fetched at the first call and kept until [`Link::forget_covenant`].
+    /// What this node accepted.
+    pub fn agreements(&self) -> &Arc<Agreements> {
+        &self.agreements
+    }
+
+    fn known_covenant(&self) -> Option<Arc<Covenant>> {
+        let known = self.covenant.read().unwrap_or_else(PoisonError::into_inner);
+        known.as_ref().map(Arc::clone)
+    }
+
+    /// The covenant in force: fetched at the first call and kept until [`Link::forget_covenant`]. Another one than the
+    /// node held is remembered, and what is different is logged.
     ///
     /// # Errors
     /// [`LinkError::Disagree`] if the hub has another deployment, epoch, scheme, key or log, or does not know this
-    /// organisation under its name; then nothing may be asked or sent.
+    /// organisation under its name; [`LinkError::NotAccepted`] if the covenant's administrators did not sign it. Then
+    /// nothing may be asked or sent.
     pub async fn covenant(&self) -> Result<Arc<Covenant>, LinkError> {
-        if let Some(covenant) = self
-            .covenant
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .as_ref()
-        {
-            return Ok(Arc::clone(covenant));
+        if let Some(covenant) = self.known_covenant() {
+            return Ok(covenant);
+        }
+        let _one_at_a_time = self.fetching.lock().await;
+        if let Some(covenant) = self.known_covenant() {
+            return Ok(covenant);
         }
         let mut client = CovenantServiceClient::new(self.channel.clone());
-        let fetched = self.within(client.fetch(v1::FetchRequest {})).await?.into_inner();
+        let request = v1::FetchRequest {
+            held_number: self.agreements.held_number(),
+        };
+        let fetched = self.within(client.fetch(request)).await?.into_inner();
         let own = &self.own;
         let disagree = |what| Err(LinkError::Disagree(what));
         if fetched.key_epoch != own.epoch.get() {
@@ -181,7 +211,22 @@ impl Link {
         if covenant.partner(&own.partner).is_none() {
             return disagree("this organisation's name in the covenant");
         }
-        let covenant = Arc::new(covenant);
+        let agreements = Arc::clone(&self.agreements);
+        let taking = tokio::task::spawn_blocking(move || agreements.take(covenant, &fetched));
+        let taken = taking
+            .await
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
+        let (covenant, changes) = taken.map_err(|error| match error {
+            TakeError::NotAccepted(error) => LinkError::NotAccepted(error),
+            TakeError::State(error) => LinkError::State(error),
+        })?;
+        if let Some(changes) = changes {
+            let (number, version) = (covenant.number(), covenant.version());
+            tracing::info!(number, %version, changes = changes.len(), "the covenant has changed");
+            for change in changes {
+                tracing::info!(change = change.text_en(), "changed in the covenant");
+            }
+        }
         *self.covenant.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&covenant));
         Ok(covenant)
     }

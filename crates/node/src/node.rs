@@ -8,13 +8,15 @@ use hitmachine_audit::{LogVerifier, NoteError, Policy, PolicyError, WitnessName,
 use hitmachine_core::{Clock, PartnerId, RequestSigner, SystemClock};
 use hitmachine_identifier::AdmissionError;
 use hitmachine_pseudonym::{
-    DeploymentId, HmacSha256Pseudonymiser, KeyEpoch, NodeKey, Pseudonymiser, Scheme, SelfTestError, self_test,
+    DeploymentId, HmacSha256Pseudonymiser, KeyCheckValue, KeyEpoch, NodeKey, Pseudonymiser, Scheme,
+    SelfTestError, self_test,
 };
 use hitmachine_service::exit;
 use hitmachine_service::secret::{Purpose, SecretError, SecretFile};
 use hitmachine_service::tls::{TlsError, client_config, install_provider};
 use hitmachine_store::DbError;
 
+use crate::agreements::Agreements;
 use crate::alarm::Alarms;
 use crate::ask::Inquirer;
 use crate::config::NodeConfig;
@@ -120,6 +122,46 @@ pub struct Node {
     pub(crate) answering: Answering,
 }
 
+/// What the local state holds, as it is read at start.
+struct Local {
+    state: Arc<State>,
+    register: LocalRegister,
+    heads: Arc<Heads>,
+    alarms: Arc<Alarms>,
+    agreements: Arc<Agreements>,
+    notices: Arc<NoticeBook>,
+    local: Arc<LocalSet>,
+}
+
+impl Local {
+    fn read(
+        config: &NodeConfig,
+        key: &StateKey,
+        key_check_value: KeyCheckValue,
+        policy: Policy,
+        clock: &Arc<dyn Clock>,
+    ) -> Result<Self, StateError> {
+        let state = State::open(&config.state_dir, key)?;
+        state.bind(key_check_value.as_bytes())?;
+        let register = LocalRegister::load(&state)?;
+        let heads = Heads::load(&state, policy)?;
+        let state = Arc::new(state);
+        let evidence_dir = config.state_dir.join("evidence");
+        let with = (Arc::clone(&state), Arc::clone(clock));
+        let alarms = Alarms::load(evidence_dir, config.partner.clone(), with.0, with.1)?;
+        let trusted = config.covenant_administrators.clone();
+        Ok(Self {
+            agreements: Arc::new(Agreements::load(&state, trusted)?),
+            notices: Arc::new(NoticeBook::load(&state, Arc::clone(clock))?),
+            local: Arc::new(LocalSet::load(&state, &register)?),
+            heads: Arc::new(heads),
+            alarms: Arc::new(alarms),
+            register,
+            state,
+        })
+    }
+}
+
 impl Node {
     /// Reads keys and certificates, opens the state, and makes the link; connects at the first call.
     ///
@@ -204,6 +246,25 @@ impl Node {
             key_check_value,
             origin,
         };
+        let hooks = Hook::all(&config.notice, &config.partner)?;
+        let (_, state_key) = SecretFile::read(&config.state_key, Purpose::NodeState)?;
+        let state_key = StateKey::from_bytes(*state_key);
+        let (opening, with_clock) = (config.clone(), Arc::clone(&clock));
+        let opened = tokio::task::spawn_blocking(move || {
+            Local::read(&opening, &state_key, key_check_value, policy, &with_clock)
+        });
+        let opened = opened
+            .await
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
+        let Local {
+            state,
+            register,
+            heads,
+            alarms,
+            agreements,
+            notices,
+            local,
+        } = opened?;
         let timeout = Duration::from_secs(config.broker.timeout_seconds.max(1));
         let link = Link::new(
             &config.broker.address,
@@ -211,35 +272,11 @@ impl Node {
             tls,
             own,
             timeout,
+            agreements,
         )?;
         let link = Arc::new(link);
-
-        let (_, state_key) = SecretFile::read(&config.state_key, Purpose::NodeState)?;
-        let dir = config.state_dir.clone();
-        let evidence_dir = config.state_dir.join("evidence");
-        let (name, alarm_clock) = (config.partner.clone(), Arc::clone(&clock));
-        let notice_clock = Arc::clone(&clock);
-        let hooks = Hook::all(&config.notice, &config.partner)?;
-        let (live, live_link) = (config.live.clone(), Arc::clone(&link));
-        let opening = tokio::task::spawn_blocking(move || {
-            let state = State::open(&dir, &StateKey::from_bytes(*state_key))?;
-            state.bind(key_check_value.as_bytes())?;
-            let register = LocalRegister::load(&state)?;
-            let heads = Heads::load(&state, policy)?;
-            let state = Arc::new(state);
-            let alarms = Alarms::load(evidence_dir, name, Arc::clone(&state), Arc::clone(&alarm_clock))?;
-            let alarms = Arc::new(alarms);
-            let local = Arc::new(LocalSet::load(&state, &register)?);
-            let with = (live_link, Arc::clone(&alarms), alarm_clock);
-            let answering = Answering::open(&state, Arc::clone(&local), &live, with)?;
-            let notices = Arc::new(NoticeBook::load(&state, notice_clock)?);
-            let kept = (Arc::new(heads), alarms, notices);
-            Ok::<_, StateError>((state, register, kept, local, answering))
-        });
-        let opened = opening
-            .await
-            .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
-        let (state, register, (heads, alarms, notices), local, answering) = opened?;
+        let with = (Arc::clone(&link), Arc::clone(&alarms), Arc::clone(&clock));
+        let answering = Answering::open(&state, Arc::clone(&local), &config.live, with)?;
 
         let synchroniser = Synchroniser {
             sources: config.source.clone(),

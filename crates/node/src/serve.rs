@@ -36,6 +36,7 @@ pub async fn serve(
         () = node.follow_notices() => Ok(()),
         () = node.tell_hooks() => Ok(()),
         () = node.answer_live() => Ok(()),
+        () = follow_covenant(&node) => Ok(()),
     };
     // A sync that is under way stops between two batches; both sides know how far it was.
     let _ = std::fs::remove_file(socket);
@@ -43,7 +44,23 @@ pub async fn serve(
     outcome
 }
 
-/// Synchronises at start, on schedule, when a file has changed and lies still, and again after a failure that may
+/// Asks the hub now and then whether the covenant has changed; what it finds is accepted or refused, and remembered.
+async fn follow_covenant(node: &Arc<Node>) {
+    let every = Duration::from_secs(node.config().covenant_check_seconds.max(1));
+    let mut said = None;
+    loop {
+        tokio::time::sleep(every).await;
+        node.link.forget_covenant();
+        let failed = node.link.covenant().await.err().filter(|error| !error.may_pass());
+        let failed = failed.map(|error| hitmachine_service::console::chain(&error));
+        if let Some(error) = failed.as_ref().filter(|_| failed != said) {
+            tracing::warn!(error, "the covenant cannot be followed; nothing is asked");
+        }
+        said = failed;
+    }
+}
+
+/// Synchronises at start, on schedule, after a change of the covenant, when a file has changed and lies still, and again after a failure that may
 /// pass. Polls files instead of asking the kernel for events: exports arrive on network shares, which have none.
 async fn keep_in_step(node: &Arc<Node>) {
     if node.config().source.is_empty() {
@@ -62,6 +79,8 @@ async fn keep_in_step(node: &Arc<Node>) {
     loop {
         let synchronised = look(&paths).await;
         let begun = Instant::now();
+        // What it changes to while this sync runs is not what this sync was made under; the first is no change.
+        let under = node.link.agreements().held_version();
         let result = node
             .synchroniser
             .run(SyncOptions::default(), Arc::new(|_| ()))
@@ -99,6 +118,10 @@ async fn keep_in_step(node: &Arc<Node>) {
             let now = look(&paths).await;
             if now != synchronised && now == last {
                 tracing::info!("a source has changed");
+                break;
+            }
+            if under.is_some_and(|under| node.link.agreements().held_version() != Some(under)) {
+                tracing::info!("terms or classes may have changed with the covenant");
                 break;
             }
             last = now;

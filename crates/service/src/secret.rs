@@ -43,11 +43,13 @@ pub enum Purpose {
     RequestSigning,
     /// Cosigns checkpoints as a witness, at a node.
     Witness,
+    /// Signs covenants, at one of their administrators, offline.
+    Administrator,
 }
 
 impl Purpose {
     /// Every purpose, in the order of this page.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::NodeKey,
         Self::Pepper,
         Self::AuditSigning,
@@ -55,6 +57,7 @@ impl Purpose {
         Self::NodeState,
         Self::RequestSigning,
         Self::Witness,
+        Self::Administrator,
     ];
 
     /// The label in the file.
@@ -67,6 +70,7 @@ impl Purpose {
             Self::NodeState => "node-state",
             Self::RequestSigning => "request-signing",
             Self::Witness => "witness",
+            Self::Administrator => "administrator",
         }
     }
 }

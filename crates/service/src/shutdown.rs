@@ -1,9 +1,10 @@
-//! The end of a process, as a future.
+//! The end of a process, as a future; and the signal that asks it to read its files again.
 
 use std::io;
+use std::sync::Arc;
 
 use tokio::signal::unix::{SignalKind, signal as unix_signal};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 /// Listens for SIGTERM (systemd, containers) and SIGINT (Ctrl-C) from now on; the future returned resolves at the
 /// first of them. The handlers are in place when this function returns, so a signal that comes while the process is
@@ -21,6 +22,23 @@ pub fn signal() -> io::Result<impl Future<Output = ()> + Send + 'static> {
         };
         tracing::info!(signal = name, "shutting down");
     })
+}
+
+/// Notified at each SIGHUP from now on, which does not end the process any more. Several that come together are one.
+///
+/// # Errors
+/// When the operating system refuses the handler.
+pub fn hangups() -> io::Result<Arc<Notify>> {
+    let mut hangups = unix_signal(SignalKind::hangup())?;
+    let notify = Arc::new(Notify::new());
+    let told = Arc::clone(&notify);
+    tokio::spawn(async move {
+        while hangups.recv().await.is_some() {
+            tracing::info!("SIGHUP: reading again what may have changed");
+            told.notify_one();
+        }
+    });
+    Ok(notify)
 }
 
 /// A shutdown that several tasks wait for: [`Trigger::fire`] (or dropping the [`Trigger`]) ends every
@@ -72,6 +90,15 @@ mod tests {
             .unwrap();
         assert!(sent.success());
         signal.await;
+    }
+
+    #[tokio::test]
+    async fn a_hangup_is_told_and_ends_nothing() {
+        let hangups = hangups().unwrap();
+        let me = std::process::id().to_string();
+        let sent = std::process::Command::new("kill").args(["-HUP", &me]).status();
+        assert!(sent.unwrap().success());
+        hangups.notified().await;
     }
 
     #[tokio::test]

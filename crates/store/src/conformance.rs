@@ -118,6 +118,20 @@ pub fn check(open: &mut dyn FnMut() -> Box<dyn Store>) {
     assert!(read(&*store, "a", 7).is_empty());
     assert_eq!(read(&*store, "a", 2).len(), 1);
 
+    // A partner that is removed leaves nothing, may come back, and takes nothing of others with it.
+    store.append(&[batch("ab", 1, 2, b"more")]).unwrap();
+    store.remove(&id("ab")).unwrap();
+    store.remove(&id("ab")).unwrap();
+    store.remove(&id("never")).unwrap();
+    drop(store);
+    let store = open();
+    assert_eq!(store.states().unwrap(), [(id("a"), switched)]);
+    assert!(read(&*store, "ab", 1).is_empty());
+    assert_eq!(read(&*store, "a", 2).len(), 1);
+    store.set_state(&id("ab"), first).unwrap();
+    store.append(&[batch("ab", 1, 1, b"came back")]).unwrap();
+    assert_eq!(read(&*store, "ab", 1), [(1, b"came back".to_vec())]);
+
     // A visitor's error ends the reading.
     let refused = store.batches(&id("a"), 2, &mut |_| {
         Err(StoreError::Damaged { place: "here".into() })

@@ -240,6 +240,31 @@ impl Store for SledStore {
         }
         self.keep_only(partner, state)
     }
+
+    fn remove(&self, partner: &PartnerId) -> Result<(), StoreError> {
+        let mut marks = self
+            .marks
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let key = partner.as_str().as_bytes();
+        if self.partners.get(key).map_err(engine)?.is_none() {
+            return Ok(());
+        }
+        // First the mark, or what is missing then would be taken for damage; last the state, which is what a stop in
+        // between is noticed by.
+        if marks.remove(partner).is_some() {
+            self.write_watermark(&marks)
+                .map_err(|error| StoreError::Engine(Box::new(error)))?;
+        }
+        let nothing = PartnerState::default();
+        self.partners
+            .insert(key, sealed(PARTNERS, key, &pack_state(nothing)))
+            .map_err(engine)?;
+        self.db.commit().map_err(engine)?;
+        self.keep_only(partner, nothing)?;
+        self.partners.remove(key).map_err(engine)?;
+        self.db.commit().map_err(engine)
+    }
 }
 
 fn engine(error: impl Into<DbError>) -> StoreError {

@@ -3,6 +3,8 @@
 //! ```text
 //! deployment.toml        what it was made with
 //! covenant.toml
+//! covenant.toml.sig      signatures of its administrators
+//! administrators/        their keys
 //! witness-policy.txt
 //! authority/             the test authority
 //! registers/             the partners' files and the screening list
@@ -19,8 +21,9 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 
-use hitmachine_audit::{LogSigner, Origin, Policy, WitnessSigner};
-use hitmachine_core::RequestSigner;
+use hitmachine_audit::{LogSigner, NoteError, NoteSigner, Origin, Policy, WitnessSigner};
+use hitmachine_core::covenant::acceptance::signed_text;
+use hitmachine_core::{Covenant, CovenantError, RequestSigner};
 use hitmachine_pseudonym::{DeploymentId, HmacSha256Pseudonymiser, KeyEpoch, NodeKey, Pepper};
 use hitmachine_service::secret::{Purpose, SecretError, SecretFile};
 use jiff::civil::Date;
@@ -36,6 +39,8 @@ pub const BROKER_NAME: &str = "broker.hitmachine.example";
 pub const LOG_ORIGIN: &str = "hitmachine.example/broker/audit/1";
 /// Short name of the Veiligheidshuis, which only asks.
 pub const COORDINATOR: &str = "veiligheidshuis";
+/// The covenant's administrators, of whom two must sign it.
+pub const ADMINISTRATORS: [&str; 3] = ["ann", "bob", "cas"];
 /// How long its certificates are valid, in days.
 const CERTIFICATE_DAYS: u16 = 730;
 
@@ -82,6 +87,12 @@ pub enum DeploymentError {
     /// Key files cannot be made.
     #[error("keys cannot be made")]
     Secret(#[from] SecretError),
+    /// The covenant cannot be signed.
+    #[error("the covenant cannot be signed")]
+    Note(#[from] NoteError),
+    /// The covenant is none.
+    #[error("the covenant is none")]
+    Covenant(#[from] CovenantError),
     /// The operating system gives no random bytes.
     #[error("no random bytes from the operating system")]
     Random,
@@ -255,6 +266,33 @@ impl Deployment {
         self.dir.join("covenant.toml")
     }
 
+    /// The signatures on the covenant.
+    pub fn covenant_signatures(&self) -> PathBuf {
+        self.dir.join("covenant.toml.sig")
+    }
+
+    /// The key file of one of [`ADMINISTRATORS`].
+    pub fn administrator_key(&self, name: &str) -> PathBuf {
+        self.dir.join("administrators").join(format!("{name}.key"))
+    }
+
+    /// Has these administrators sign the covenant as it is now, and nobody else.
+    ///
+    /// # Errors
+    /// [`DeploymentError`].
+    pub fn sign_covenant(&self, by: &[&str]) -> Result<(), DeploymentError> {
+        let path = self.covenant();
+        let file = fs::read(&path).map_err(|source| io_error(&path, source))?;
+        let text = signed_text(&Covenant::parse(&file)?);
+        let mut note: Option<Vec<u8>> = None;
+        for name in by {
+            let (_, key) = SecretFile::read(self.administrator_key(name), Purpose::Administrator)?;
+            note = Some(NoteSigner::new(*name, &key)?.sign(&text, note.as_deref())?);
+        }
+        let path = self.covenant_signatures();
+        fs::write(&path, note.unwrap_or_default()).map_err(|source| io_error(&path, source))
+    }
+
     /// The authority that issued its certificates.
     ///
     /// # Errors
@@ -279,10 +317,18 @@ impl Deployment {
         authority.save(&self.dir.join("authority"))?;
         let deployment = DeploymentId::generate().map_err(|_| DeploymentError::Random)?;
         let request_keys = MEMBERS.iter().map(|_| random()).collect::<Result<Vec<_>, _>>()?;
+        folder(&self.dir.join("administrators"))?;
+        let mut administrators = Vec::new();
+        for name in ADMINISTRATORS {
+            let key = random()?;
+            SecretFile::write_new(&self.administrator_key(name), Purpose::Administrator, 0, &key)?;
+            administrators.push(NoteSigner::new(name, &key)?.verifier().to_string());
+        }
         self.write(
             "covenant.toml",
-            &covenant(deployment, &request_keys, &self.recipe.live),
+            &covenant(deployment, &request_keys, &administrators, &self.recipe.live),
         )?;
+        self.sign_covenant(&ADMINISTRATORS[..2])?;
 
         let broker = self.dir.join("broker");
         folder(&broker)?;
@@ -326,7 +372,10 @@ impl Deployment {
             usage: CertificateUsage::ClientAndServer,
         };
         authority.issue(&certificate)?.save(&broker, "broker")?;
-        self.write("broker/broker.toml", &broker_config(&kcv.to_string()))?;
+        self.write(
+            "broker/broker.toml",
+            &broker_config(&kcv.to_string(), &administrators),
+        )?;
 
         let origin = Origin::new(LOG_ORIGIN).map_err(|_| DeploymentError::Random)?;
         let verifier = LogSigner::new(origin, &signing).verifier().to_string();
@@ -358,7 +407,7 @@ impl Deployment {
             SecretFile::write_new(&dir.join("node-state.key"), Purpose::NodeState, 0, &random()?)?;
             let file = dir.join("request-signing.key");
             SecretFile::write_new(&file, Purpose::RequestSigning, 0, request_key)?;
-            let text = node_config(member, deployment, population, files, &verifier);
+            let text = node_config(member, deployment, population, files, &verifier, &administrators);
             self.write(&format!("nodes/{}/node.toml", member.id), &text)?;
         }
         Ok(())
@@ -391,7 +440,12 @@ fn random() -> Result<[u8; 32], DeploymentError> {
     Ok(bytes)
 }
 
-fn covenant(deployment: DeploymentId, request_keys: &[[u8; 32]], live: &[String]) -> String {
+fn covenant(
+    deployment: DeploymentId,
+    request_keys: &[[u8; 32]],
+    administrators: &[String],
+    live: &[String],
+) -> String {
     let mut text = format!(
         r#"# The demo's covenant. Made-up organisations and numbers.
 format = 1
@@ -404,6 +458,10 @@ valid_until = "2099-12-31"
 [deployment]
 id = "{deployment}"
 kind = "demo"
+
+[administrators]
+needed = 2
+keys = {administrators:?}
 "#
     );
     for ((member, n), key) in MEMBERS.iter().zip(10u64..).zip(request_keys) {
@@ -472,11 +530,13 @@ log_retention_months = 60
     text
 }
 
-fn broker_config(key_check_value: &str) -> String {
+fn broker_config(key_check_value: &str, administrators: &[String]) -> String {
     format!(
         r#"# The demo's broker. Port 0 takes any free port.
 listen = "127.0.0.1:0"
 covenant = "../covenant.toml"
+covenant_administrators = {{ needed = 2, keys = {administrators:?} }}
+covenant_check_seconds = 1
 data_dir = "data"
 
 [tls]
@@ -511,6 +571,7 @@ fn node_config(
     population: &Population,
     files: &PopulationFiles,
     verifier: &str,
+    administrators: &[String],
 ) -> String {
     let mut text = format!(
         r#"# The demo's node of {name}.
@@ -518,6 +579,8 @@ partner = "{id}"
 state_dir = "state"
 state_key = "node-state.key"
 signing_key = "request-signing.key"
+covenant_administrators = {{ needed = 2, keys = {administrators:?} }}
+covenant_check_seconds = 2
 
 [broker]
 address = "127.0.0.1:7443"

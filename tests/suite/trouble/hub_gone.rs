@@ -188,8 +188,8 @@ async fn a_changed_covenant_is_fetched_and_the_question_asked_again() {
     let broker = world.broker();
     let answer = node.inquirer().ask(&question).await.unwrap();
     assert_eq!(
-        answer.persons[0].log_index, 2,
-        "the refusal is in the log as well"
+        answer.persons[0].log_index, 3,
+        "the change and the refusal are in the log as well"
     );
     let entries = world.stop(broker, &[]);
     let refusals: Vec<_> = entries.iter().map(logbook::Entry::refusal).collect();

@@ -81,7 +81,7 @@ impl<'a> SignatureLine<'a> {
         lines.split('\n').map(Self::parse).collect()
     }
 
-    fn parse(raw: &'a str) -> Result<Self, NoteError> {
+    pub(crate) fn parse(raw: &'a str) -> Result<Self, NoteError> {
         let read = || {
             let (name, bytes) = raw.strip_prefix(DASH)?.split_once(' ')?;
             let bytes = STANDARD.decode(bytes).ok()?;

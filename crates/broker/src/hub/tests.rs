@@ -7,8 +7,9 @@ use hitmachine_audit::{
     Committer, CommitterOptions, EntryKind, FieldId, Log, LogConfig, LogSigner, Origin, Policy, RealDisk,
     StoredContent, WrappingKey,
 };
+use hitmachine_core::covenant::Document;
 use hitmachine_core::registry::TallyMask;
-use hitmachine_core::{PartnerStatus, RequestId, RequestSigner, SubjectClass};
+use hitmachine_core::{Day, PartnerStatus, RequestId, RequestSigner, SubjectClass};
 use hitmachine_proto::answer::Outcome;
 use hitmachine_pseudonym::{IdentifierType, Pepper, TagKeys, Token};
 use hitmachine_store::SledStore;
@@ -127,7 +128,11 @@ fn start(dir: &Path, now: Timestamp, last_logged: Option<Timestamp>) -> World {
     let committer = Committer::spawn(log, CommitterOptions::default(), Box::new(stopped)).unwrap();
     let rules = Rules::new(Agreed {
         covenant,
-        file: COVENANT.as_bytes().to_vec(),
+        document: Document {
+            file: COVENANT.as_bytes().to_vec(),
+            signatures: Vec::new(),
+        },
+        before: Vec::new(),
     });
     let parts = Parts {
         rules: Arc::new(rules),

@@ -20,6 +20,7 @@ impl WitnessService for Shared {
         request: Request<Streaming<v1::WitnessMessage>>,
     ) -> Result<Response<Self::WitnessStream>, Status> {
         let partner = self.partner(&request)?;
+        let asker = self.peers.identify(&request)?;
         let mut incoming = request.into_inner();
         let first = incoming.message().await?.and_then(|message| message.message);
         let Some(Message::Hello(hello)) = first else {
@@ -68,6 +69,7 @@ impl WitnessService for Shared {
             tokio::select! {
                 () = talk => {}
                 () = stopping.wait() => {}
+                () = shared.rules.no_longer_know(&asker) => {}
             }
             shared.witnesses.gone(&hello.verifier, number);
         });

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use toml::Spanned;
 
+use super::acceptance::{Administrators, AdministratorsError};
 use super::limits::{AlarmRules, Quota, QuotaOf, Terms};
 use super::{Answers, Covenant, CovenantVersion, Deployment, Officer, Partner, Purpose};
 use crate::ids::{Oin, PartnerId, PurposeCode, SubjectClass};
@@ -47,6 +48,7 @@ struct File {
     valid_from: Spanned<String>,
     valid_until: Spanned<String>,
     deployment: FileDeployment,
+    administrators: Option<FileAdministrators>,
     #[serde(default)]
     partner: Vec<FilePartner>,
     #[serde(default)]
@@ -66,6 +68,13 @@ struct File {
 struct FileDeployment {
     id: Spanned<String>,
     kind: Spanned<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileAdministrators {
+    needed: Spanned<usize>,
+    keys: Spanned<Vec<Spanned<String>>>,
 }
 
 #[derive(Deserialize)]
@@ -298,6 +307,10 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Covenant, CovenantError> {
         kind: reader.parsed::<DeploymentKind>(&file.deployment.kind, "deployment.kind")?,
     };
 
+    let administrators = file.administrators.as_ref();
+    let administrators = administrators
+        .map(|entry| administrators_of(&reader, entry))
+        .transpose()?;
     let terms = terms(&reader, &file.terms)?;
 
     let mut partners: Vec<Partner> = Vec::with_capacity(file.partner.len());
@@ -366,12 +379,36 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Covenant, CovenantError> {
         valid_from,
         valid_until,
         deployment,
+        administrators,
         partners,
         purposes,
         officers,
         terms,
         quotas,
         alarm_rules,
+    })
+}
+
+fn administrators_of(
+    reader: &Reader<'_>,
+    entry: &FileAdministrators,
+) -> Result<Administrators, CovenantError> {
+    let keys: Vec<&str> = entry
+        .keys
+        .get_ref()
+        .iter()
+        .map(|key| key.get_ref().as_str())
+        .collect();
+    Administrators::new(*entry.needed.get_ref(), &keys).or_else(|error| {
+        let (span, field) = match error {
+            AdministratorsError::Key(place) | AdministratorsError::Twice(place) => {
+                let key = entry.keys.get_ref().get(place.saturating_sub(1));
+                (key.map_or(0..0, Spanned::span), "administrators.keys")
+            }
+            AdministratorsError::Count => (entry.keys.span(), "administrators.keys"),
+            AdministratorsError::Needed => (entry.needed.span(), "administrators.needed"),
+        };
+        reader.fail(&span, field, error.to_string())
     })
 }
 

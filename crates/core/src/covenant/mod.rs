@@ -4,18 +4,27 @@
 //! referred to must exist, and what it does not grant is not allowed: an empty list grants nothing.
 //! [`Covenant::parse`] is the only way to one, so a `Covenant` that exists has been checked.
 
+pub mod acceptance;
+mod advice;
+pub mod difference;
+mod document;
 mod file;
 mod limits;
 
 use std::fmt;
 
 use hitmachine_pseudonym::{DeploymentId, DeploymentKind};
+use jiff::Timestamp;
 use jiff::civil::Date;
 
-use crate::clock::Day;
+use crate::clock::{Day, dutch_date};
 use crate::ids::{Oin, PartnerId, PurposeCode, RoleCode, SubjectClass};
 use crate::signed::{RequestKey, SignedRequest};
 
+pub use acceptance::{Administrators, AdministratorsError, NotAccepted, Trust};
+pub use advice::{Advice, advice};
+pub use difference::{Change, difference};
+pub use document::Document;
 pub use file::CovenantError;
 pub use limits::{AlarmRules, Quota, QuotaOf, Terms};
 
@@ -45,6 +54,7 @@ pub struct Covenant {
     valid_from: Date,
     valid_until: Date,
     deployment: Deployment,
+    administrators: Option<Administrators>,
     partners: Vec<Partner>,
     purposes: Vec<Purpose>,
     officers: Vec<Officer>,
@@ -123,6 +133,20 @@ impl Partner {
         self.signing_keys
             .iter()
             .any(|key| key.verifies_live(frame, signature))
+    }
+
+    /// Whether its registrations are kept at the broker. Those of one that answers live, or registers nobody, are
+    /// not.
+    pub fn keeps_register(&self) -> bool {
+        self.answers == Answers::Index && !self.registers.is_empty()
+    }
+
+    /// After how many hours without a completed sync its index is not asked any more: as the covenant says, and never
+    /// after a registration of its last sync would have expired. So a term that the covenant shortened holds for
+    /// registrations made before, too.
+    pub fn asked_for_hours(&self) -> u32 {
+        self.stale_after_hours
+            .min(self.registration_days.saturating_mul(24))
     }
 
     /// The last day on which a registration made on `today` may still answer.
@@ -213,6 +237,11 @@ impl Covenant {
         self.deployment
     }
 
+    /// Who must sign the next one; a demo may have none.
+    pub fn administrators(&self) -> Option<&Administrators> {
+        self.administrators.as_ref()
+    }
+
     /// All partners, in the order of the file.
     pub fn partners(&self) -> &[Partner] {
         &self.partners
@@ -258,9 +287,11 @@ impl Covenant {
         self.purposes.iter().find(|purpose| purpose.code == *code)
     }
 
-    /// Whether it is in force on `day`.
-    pub fn in_force(&self, day: Day) -> bool {
-        Day::from_date(self.valid_from) <= day && day <= Day::from_date(self.valid_until)
+    /// Whether it is in force at this moment: from midnight at the beginning of its first day until midnight at the end
+    /// of its last, where the partners live (Europe/Amsterdam, summer and winter).
+    pub fn in_force(&self, now: Timestamp) -> bool {
+        let today = dutch_date(now);
+        self.valid_from <= today && today <= self.valid_until
     }
 }
 

@@ -454,6 +454,14 @@ impl Register {
         }
     }
 
+    /// Forgets a partner's registrations: what memory follows when [`Store::remove`] has returned, or comes before it.
+    pub fn remove(&mut self, partner: &PartnerId) {
+        let own = self.partners.remove(partner).unwrap_or_default();
+        for generation in [own.active, own.filling].into_iter().flatten() {
+            self.give_up(generation);
+        }
+    }
+
     /// The broker's names for a person.
     pub fn tags(&self, tokens: &[(IdentifierType, Token)]) -> Vec<Tag> {
         tokens

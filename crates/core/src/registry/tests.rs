@@ -73,6 +73,12 @@ impl Store for Memory {
         batches.retain(|(own, number, _), _| own != partner || named.contains(&Some(*number)));
         Ok(())
     }
+
+    fn remove(&self, partner: &PartnerId) -> Result<(), StoreError> {
+        self.states.lock().unwrap().remove(partner);
+        self.batches.lock().unwrap().retain(|(own, ..), _| own != partner);
+        Ok(())
+    }
 }
 
 fn keys(pepper: u8) -> (TagKeys, TallyMask) {

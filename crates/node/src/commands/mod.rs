@@ -2,6 +2,7 @@
 
 mod audit;
 mod audit_arguments;
+mod covenant;
 mod files;
 mod notice;
 
@@ -76,6 +77,12 @@ enum Command {
     Status,
     /// Show the hit notices of this organisation: who asked about somebody in its register.
     Notice(notice::NoticeArguments),
+    /// Show the covenant as this organisation sees it: what it may ask, and who asks it.
+    Covenant {
+        /// Show what is different from the covenant before it.
+        #[arg(long)]
+        changes: bool,
+    },
     /// Search, show, export and check the hub's log; for the privacy officer.
     #[command(subcommand)]
     Audit(audit_arguments::Audit),
@@ -192,6 +199,7 @@ pub(crate) fn run(arguments: Arguments) -> ExitCode {
             Command::Live(LiveCommand::List { last }) => shell.live(config, last).await,
             Command::Status => shell.status(config).await,
             Command::Notice(arguments) => shell.notice(config, arguments).await,
+            Command::Covenant { changes } => shell.covenant(config, changes).await,
             Command::Audit(audit) => shell.audit(config, audit).await,
         }
     });

@@ -5,7 +5,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use hitmachine_core::{Covenant, Day, LiveFrame, LiveStatus, PartnerId, RequestId, Subject};
+use hitmachine_core::{Covenant, LiveFrame, LiveStatus, PartnerId, RequestId, Subject};
 use hitmachine_proto::live::AskedLive;
 use hitmachine_pseudonym::KeyEpoch;
 use jiff::Timestamp;
@@ -136,7 +136,7 @@ impl Gate {
         if !asker.is_some_and(|asker| asker.signed_live(&asked.frame, &asked.signature)) {
             return Err(LiveRefusal::NotSigned);
         }
-        if !covenant.in_force(Day::of(now)) {
+        if !covenant.in_force(now) {
             return Err(LiveRefusal::NotInForce);
         }
         let purpose = covenant.purpose(&frame.purpose);
