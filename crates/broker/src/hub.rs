@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGua
 use std::time::{Duration, Instant};
 
 use hitmachine_audit::{CommitHandle, Draft, LogReader, Receipt, SignedHead, SubmitError};
+use hitmachine_core::covenant::Answers;
 use hitmachine_core::registry::{Begun, Change, Completed, Register, RegistryError, Tally};
 use hitmachine_core::{
     Asker, Clock, Covenant, LiveAnswers, Partner, PartnerId, Query, Refusal, RefusedQuery, SignedRequest,
@@ -23,6 +24,7 @@ use crate::cosigned::{self, Newest};
 use crate::live::Live;
 use crate::metrics::{Metrics, OutcomeLabel};
 use crate::rules::Rules;
+use crate::watch::{Watch, Watched};
 use crate::witness::Witnesses;
 
 /// How far the clock may fall behind a time already logged, in milliseconds, before nothing is answered.
@@ -107,13 +109,15 @@ impl SyncError {
     }
 }
 
-/// Word for the metrics, what the log must hold, what waits for it, and whether that waits for a quorum too.
-type Decided = (&'static str, Vec<Draft>, Unreleased, bool);
+/// Word for the metrics, what the log must hold, what waits for it, whether that waits for a quorum too, and what the
+/// watch remembers of it.
+type Decided = (&'static str, Vec<Draft>, Unreleased, bool, Watched);
 
 /// The broker's state: covenant, register, log.
 pub(crate) struct Hub {
     rules: Arc<Rules>,
     tables: HubTables,
+    watch: Arc<Watch>,
     epoch: Epoch,
     register: RwLock<Register>,
     store: Arc<dyn Store>,
@@ -135,6 +139,7 @@ pub(crate) struct Hub {
 pub(crate) struct Parts {
     pub(crate) rules: Arc<Rules>,
     pub(crate) tables: HubTables,
+    pub(crate) watch: Arc<Watch>,
     pub(crate) epoch: Epoch,
     pub(crate) register: Register,
     pub(crate) store: Arc<dyn Store>,
@@ -150,6 +155,7 @@ impl Hub {
         let hub = Self {
             rules: parts.rules,
             tables: parts.tables,
+            watch: parts.watch,
             epoch: parts.epoch,
             register: RwLock::new(parts.register),
             store: parts.store,
@@ -215,6 +221,19 @@ impl Hub {
         self.log.head()
     }
 
+    /// What looks after quotas.
+    pub(crate) fn watch(&self) -> &Arc<Watch> {
+        &self.watch
+    }
+
+    /// Whether the index of a partner may answer; `None` of one that has none here.
+    pub(crate) fn is_fresh(&self, partner: &Partner, now: Timestamp) -> Option<bool> {
+        (partner.answers == Answers::Index).then(|| {
+            self.register()
+                .is_fresh(&partner.id, partner.stale_after_hours, now)
+        })
+    }
+
     fn register(&self) -> RwLockReadGuard<'_, Register> {
         // A panic under the lock cannot leave the table half changed in a way that matters: readers only read.
         self.register.read().unwrap_or_else(PoisonError::into_inner)
@@ -259,16 +278,18 @@ impl Hub {
         } else {
             query::parse(signed)
         };
-        let (outcome, drafts, unreleased, strict) = match parsed {
+        let (outcome, drafts, unreleased, strict, watched) = match parsed {
             Ok(query) => self.decide(&covenant, asker, query, now, clock_is_sound).await,
             Err(query::MalformedQuery { request, field }) => {
                 let refused = RefusedQuery::malformed(&covenant, asker, field, request, digest);
-                Self::refuse(asker, refused, now)
+                self.refuse(&covenant, asker, refused, now)
             }
         };
         let persons = drafts.len() as u64;
         let known = request.known_sizes.into_iter().take(MAX_KNOWN_SIZES).collect();
-        let receipts = self.commit(drafts, known).await?;
+        let committed = self.commit(drafts, known).await;
+        self.watch.logged(watched, committed.as_deref().ok());
+        let receipts = committed?;
         let size = receipts.first().map_or(0, |receipt| receipt.head().size);
         if strict {
             self.witnesses.hurry();
@@ -300,30 +321,37 @@ impl Hub {
     ) -> Decided {
         if !clock_is_sound {
             let refused = RefusedQuery::other(covenant, asker, Refusal::ClockBehind, query);
-            return Self::refuse(asker, refused, now);
+            return self.refuse(covenant, asker, refused, now);
         }
-        match covenant.authorise(asker, query, self.epoch.number, now) {
-            Ok(permit) => {
-                let strict = permit.is_strict();
-                let lookup = permit.look_up(&self.register(), now);
-                let questions = lookup.live_questions();
-                let (answers, now) = if questions.is_empty() {
-                    (LiveAnswers::default(), now)
-                } else {
-                    // The entry says when it was answered.
-                    (self.live.ask(questions).await, self.now().0.max(now))
-                };
-                let (drafts, unreleased) = lookup.answered(&answers).seal(now, answer::encode);
-                ("answered", drafts, unreleased, strict)
-            }
-            Err(refused) => Self::refuse(asker, *refused, now),
-        }
+        let permit = match covenant.authorise(asker, query, self.epoch.number, now) {
+            Ok(permit) => permit,
+            Err(refused) => return self.refuse(covenant, asker, *refused, now),
+        };
+        let watched = match self.watch.take(covenant, &permit, now) {
+            Ok(watched) => watched,
+            Err(refusal) => return self.refuse(covenant, asker, permit.refuse(refusal), now),
+        };
+        let strict = permit.is_strict();
+        let lookup = permit.look_up(&self.register(), now);
+        let questions = lookup.live_questions();
+        let (answers, now) = if questions.is_empty() {
+            (LiveAnswers::default(), now)
+        } else {
+            // The entry says when it was answered.
+            (self.live.ask(questions).await, self.now().0.max(now))
+        };
+        let finding = lookup.answered(&answers);
+        self.watch.saw(&watched, covenant, &finding, now);
+        let (drafts, unreleased) = finding.seal(now, answer::encode);
+        ("answered", drafts, unreleased, strict, watched)
     }
 
-    fn refuse(asker: &Asker, refused: RefusedQuery, now: Timestamp) -> Decided {
+    fn refuse(&self, covenant: &Covenant, asker: &Asker, refused: RefusedQuery, now: Timestamp) -> Decided {
         tracing::warn!(oin = %asker.oin, code = refused.refusal().code(), "question refused");
+        let partner = covenant.identify(asker).ok();
+        let watched = partner.map(|partner| self.watch.refused(covenant, &partner.id, &refused, now));
         let (drafts, unreleased) = refused.seal(now, answer::encode);
-        ("refused", drafts, unreleased, false)
+        ("refused", drafts, unreleased, false, watched.unwrap_or_default())
     }
 
     /// Logs entries; their receipts once they are durable.
@@ -386,6 +414,7 @@ impl Hub {
         let theirs = KeyCheckValue::try_from(begin.key_check_value.as_slice()).ok();
         if theirs.as_ref() != Some(&self.epoch.key_check_value) {
             tracing::warn!(partner = %partner.id, "key check value differs; sync refused");
+            self.watch.wrong_key(&partner.id);
             return Err(SyncError::WrongKey);
         }
         let lock = {
@@ -419,7 +448,7 @@ impl Hub {
     pub(crate) fn begin_live(&self, asker: &Asker, hello: &v1::LiveHello) -> Result<PartnerId, SyncError> {
         let covenant = self.covenant();
         let partner = covenant.identify(asker).map_err(SyncError::NotAllowed)?;
-        if partner.registers.is_empty() || partner.answers != hitmachine_core::covenant::Answers::Live {
+        if partner.registers.is_empty() || partner.answers != Answers::Live {
             return Err(SyncError::NotLive);
         }
         if hello.deployment != covenant.deployment().id.as_bytes() {

@@ -21,6 +21,7 @@ mod publication;
 mod rules;
 mod services;
 mod start;
+mod watch;
 mod witness;
 
 pub use agreement::AgreementError;

@@ -1,5 +1,7 @@
 //! The privacy officer's actions: authorise, find, log, and only then release.
 
+mod alarms;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -58,7 +60,7 @@ pub(crate) struct Office {
 }
 
 /// What came of an action.
-type Answer = Result<Found, Refusal>;
+pub(crate) type Answer = Result<Found, Refusal>;
 
 impl Office {
     /// Carries out one action.
@@ -127,6 +129,7 @@ impl Office {
                 .unwrap_or_default(),
             result: Some(Found::Refused(v1::Refused {
                 code: code.to_owned(),
+                retry_after_ms: 0,
             })),
         };
         let (draft, unreleased) = refused.seal(now, result.encode_to_vec());
@@ -157,8 +160,16 @@ impl Office {
             Kind::OfficerSearch
         };
         let count = u32::try_from(rows.len()).unwrap_or(u32::MAX);
+        let change = self.change(&permit, action, &result, now);
         let (draft, unreleased) = permit.seal(now, kind, action_code(action), count, result.encode_to_vec());
-        let receipts = self.hub.commit(vec![draft], known).await?;
+        let (control, changed) = change.unzip();
+        let drafts = std::iter::once(draft).chain(control).collect();
+        let mut receipts = self.hub.commit(drafts, known).await?;
+        // The second is that of the public entry beside it.
+        receipts.truncate(1);
+        if let Some(changed) = changed {
+            self.changed(changed);
+        }
         let released = unreleased.release(receipts).map_err(|_| AskError::LogStopped)?;
         Ok(self.response(released, &rows))
     }
@@ -225,15 +236,18 @@ impl Office {
                 // The entry of this action holds the request, and so the note.
                 Ok(Found::Reviewed(v1::Reviewed {}))
             }
-            Action::Alarms(_) => Ok(Found::Alarms(v1::Alarms {
-                alarms: self.alarms.list(),
-            })),
+            Action::Alarms(_) => {
+                let office = Arc::clone(self);
+                Ok(blocking(move || Ok(Found::Alarms(office.list()))).await?)
+            }
             Action::WaitingNotices(_) => {
                 let notices = Arc::clone(&self.notices);
                 Ok(Found::WaitingNotices(
                     blocking(move || Ok(notices.summary(&covenant))).await?,
                 ))
             }
+            Action::Acknowledge(wanted) => self.acknowledge(wanted, self.hub.now().0),
+            Action::Lift(wanted) => self.lift(&covenant, wanted, self.hub.now().0),
             Action::Erase(erase) => self.erase(&covenant, permit, erase).await?,
         })
     }

@@ -45,6 +45,7 @@ use crate::officer::Office;
 use crate::publication::{self, Publication};
 use crate::rules::Rules;
 use crate::services::{self, Shared};
+use crate::watch::{Watch, WatchError};
 use crate::witness::{Contradicted, Witnesses};
 
 /// Why a broker does not start, or stopped.
@@ -182,6 +183,15 @@ impl StartError {
     }
 }
 
+impl From<WatchError> for StartError {
+    fn from(error: WatchError) -> Self {
+        match error {
+            WatchError::Table(error) => Self::Tables(error),
+            WatchError::Log(error) => Self::LogRead(error),
+        }
+    }
+}
+
 impl From<PublishError> for StartError {
     fn from(error: PublishError) -> Self {
         Self::Publish(Box::new(error))
@@ -294,6 +304,7 @@ pub async fn run_reloading(
         Arc::clone(&loaded.shared.hub),
     );
     let (publication, index) = (loaded.shared.publication.clone(), Arc::clone(&loaded.index));
+    let watch = Arc::clone(&loaded.parts.watch);
     let audit_dir = config.audit_dir();
     let looking = (Duration::from_secs(config.covenant_check_seconds.max(1)), reload);
     let mut committer = None;
@@ -330,6 +341,9 @@ pub async fn run_reloading(
             tracing::error!(%error, "the search index could not be made durable; the next start goes on from before");
         }
         let log = committer.and_then(Committer::shutdown)?;
+        if let Err(error) = watch.save(Timestamp::now()) {
+            tracing::error!(%error, "use of the hub could not be made durable; the next start replays the log");
+        }
         let signed = log.sign_head().ok()?;
         // What the last round published has cosignatures, too.
         (publication.size() < signed.head.size).then(|| publication.publish(signed.head.size, &signed.note))
@@ -426,6 +440,7 @@ async fn confirm_and_work(
     working.spawn(notice::keep(shared.notices, Arc::clone(&shared.alarms)));
     working.spawn(eraser.keep());
     working.spawn(agreement.keep(Arc::clone(&hub), look_every, reload));
+    working.spawn(Arc::clone(hub.watch()).keep(Arc::clone(&hub)));
     services::serving(health).await;
     tracing::info!(%address, covenant = %hub.covenant().version(), "broker ready");
     publication::keep(shared.publication, shared.witnesses, log, metrics).await;
@@ -536,6 +551,7 @@ impl Loaded {
         let verifier = signer.verifier();
         let disk: Arc<dyn Disk> = Arc::new(RealDisk);
         let index_key = index_key(&wrapping);
+        let usage_key = usage_key(&wrapping);
         let (log, last_logged) = open_log(config, signer, wrapping, &disk)?;
         let reader = log.reader();
         let index = Arc::new(indexer::open(&config.index_dir(), index_key, log.head().size)?);
@@ -543,7 +559,7 @@ impl Loaded {
             .controls()
             .into_iter()
             .filter_map(|index| reader.read_entry(index).ok());
-        let logged: Vec<v1::Alarm> = logged.filter_map(|entry| alarm::of_entry(&entry)).collect();
+        let logged = alarm::book(logged);
         let witnesses = Witnesses::new(policy, verifier.clone(), reader.clone())
             .map_err(|_| StartError::PolicyUnsuitable(config.audit.policy.clone()))?;
         let witnesses = Arc::new(witnesses);
@@ -569,6 +585,15 @@ impl Loaded {
             key_check_value: epoch.key_check_value.as_bytes().to_vec(),
             log_origin: verifier.origin().as_str().to_owned(),
         };
+        let (covenant, now) = (rules.covenant(), clock.now());
+        let watch = Watch::open(
+            &tables,
+            usage_key,
+            reader.clone(),
+            Arc::clone(&alarms),
+            &covenant,
+            now,
+        )?;
         let mut registry = Registry::default();
         let metrics = Metrics::new(&mut registry);
         let notices = Notices::open(
@@ -581,6 +606,7 @@ impl Loaded {
         let parts = Parts {
             rules: Arc::clone(&rules),
             tables,
+            watch: Arc::new(watch),
             epoch,
             register,
             store: Arc::new(store),
@@ -675,6 +701,11 @@ pub fn check(config: &BrokerConfig) -> Result<(), StartError> {
 /// The index is derived from the log, and its key from the key of the log's keys.
 fn index_key(wrapping: &WrappingKey) -> [u8; 32] {
     blake3::derive_key("hitmachine 2026 audit index v1", wrapping.expose_secret())
+}
+
+/// Names of users in tables and alarms are digests under this key.
+fn usage_key(wrapping: &WrappingKey) -> [u8; 32] {
+    blake3::derive_key("hitmachine 2026 usage v1", wrapping.expose_secret())
 }
 
 /// Builds the search index of the audit log anew; how many entries the log has. `progress` hears how many are done,

@@ -17,8 +17,10 @@
 //! Left to others: cryptography of pseudonyms (`hitmachine-pseudonym`), the log's bytes
 //! (`hitmachine-audit`), the wire (`hitmachine-proto`), engines (`hitmachine-store`).
 
+pub mod alarm;
 pub mod clock;
 pub mod covenant;
+pub mod enumeration;
 pub mod ids;
 pub mod ldv;
 pub mod live;
@@ -26,12 +28,15 @@ pub mod notice;
 pub mod officer;
 pub mod permit;
 pub mod query;
+pub mod quota;
 pub mod record;
 pub mod refusal;
 pub mod registry;
 pub mod signed;
 pub mod statistics;
 pub mod store;
+pub mod usage;
+pub mod volume;
 
 pub use clock::{Clock, Day, SystemClock, dutch_date};
 pub use covenant::{Covenant, CovenantError, CovenantVersion, Officer, Partner, Purpose};

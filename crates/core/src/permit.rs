@@ -17,9 +17,11 @@ use crate::covenant::{Answers, Covenant, CovenantVersion, Partner, Purpose};
 use crate::ids::{Oin, PartnerId, RequestId, SubjectClass};
 use crate::live::{LiveAnswers, LiveFrame, LiveQuestion, openings};
 use crate::query::{Asker, PartnerStatus, Query};
+use crate::quota::Demand;
 use crate::record::{Kind, Record, Result as RecordResult};
 use crate::refusal::Refusal;
 use crate::registry::Register;
+use crate::usage::hit;
 
 /// The class of log entries about questions that name no purpose of the covenant, in months.
 pub(crate) const RETENTION_WITHOUT_PURPOSE: u16 = 60;
@@ -124,6 +126,34 @@ impl Permit {
     /// Whether the answer waits for a quorum of witnesses.
     pub fn is_strict(&self) -> bool {
         self.purpose().strict
+    }
+
+    /// What quotas look at.
+    pub fn demand(&self) -> Demand<'_> {
+        Demand {
+            partner: &self.asker().id,
+            oin: &self.asker().oin,
+            user: Some(&self.query.user.id),
+            purpose: &self.purpose().code,
+            // At most 64.
+            persons: u32::try_from(self.query.subjects.len()).unwrap_or(u32::MAX),
+        }
+    }
+
+    /// The query's name.
+    pub fn request(&self) -> RequestId {
+        self.query.request
+    }
+
+    /// Gives the permit up for a refusal that the covenant alone does not decide.
+    pub fn refuse(self, refusal: Refusal) -> RefusedQuery {
+        RefusedQuery {
+            refusal,
+            oin: self.asker().oin.clone(),
+            covenant: self.covenant.version(),
+            purpose: Some(self.purpose().clone()),
+            asked: Asked::Parsed(Box::new(self.query)),
+        }
     }
 
     fn purpose(&self) -> &Purpose {
@@ -352,6 +382,13 @@ impl Finding {
         self.subjects.iter().flatten().map(|(_, status)| *status)
     }
 
+    /// What quotas look at, and person by person a hit, a miss or neither ([`hit`]); not a way to answer.
+    pub fn seen(&self) -> (Demand<'_>, impl Iterator<Item = Option<bool>> + '_) {
+        let persons = self.subjects.iter();
+        let persons = persons.map(|partners| hit(partners.iter().map(|(_, status)| *status)));
+        (self.permit.demand(), persons)
+    }
+
     /// Encodes the answers and writes down what the log must hold before they may leave: one entry for
     /// each subject.
     pub fn seal(
@@ -447,6 +484,17 @@ impl RefusedQuery {
     /// Why.
     pub fn refusal(&self) -> Refusal {
         self.refusal
+    }
+
+    /// How many persons it is about, at least one, and its name, if that much could be read.
+    pub fn size(&self) -> (u32, Option<RequestId>) {
+        match &self.asked {
+            Asked::Parsed(query) => {
+                let persons = u32::try_from(query.subjects.len()).unwrap_or(u32::MAX);
+                (persons, Some(query.request))
+            }
+            Asked::Malformed { request, .. } => (1, *request),
+        }
     }
 
     /// As [`Finding::seal`]: one entry and one answer for each subject that could be read, at least one.

@@ -43,6 +43,21 @@ pub enum Refusal {
     /// The term of what is to be erased has not ended.
     #[error("the term of what is to be erased has not ended")]
     TermNotEnded,
+    /// A quota is used up.
+    #[error("a quota of the covenant is used up; it fits again later")]
+    OverQuota {
+        /// After how many milliseconds the question fits, if nobody else takes from the same quotas before.
+        retry_after_ms: u64,
+    },
+    /// More persons than a full quota holds: it never fits.
+    #[error("more persons in one question than a quota of the covenant ever allows")]
+    OverQuotaSize,
+    /// Who asks, or the whole partner, was stopped: it seemed to try numbers.
+    #[error("questions were stopped until a privacy officer allows them again")]
+    Suspended,
+    /// The officer named an alarm or a stop that is not there.
+    #[error("there is no such alarm, or nobody of that name is stopped")]
+    NoSuchAlarm,
     /// A field of the question is missing or wrong.
     #[error("the question is not well-formed: {0}")]
     Malformed(&'static str),
@@ -65,7 +80,19 @@ impl Refusal {
             Self::NotSigned => "not_signed",
             Self::NotAnOfficer => "not_an_officer",
             Self::TermNotEnded => "term_not_ended",
+            Self::OverQuota { .. } => "over_quota",
+            Self::OverQuotaSize => "over_quota_size",
+            Self::Suspended => "suspended",
+            Self::NoSuchAlarm => "no_such_alarm",
             Self::Malformed(field) => field,
+        }
+    }
+
+    /// After how many milliseconds the same question may fit, if time is all that it takes.
+    pub fn retry_after_ms(self) -> Option<u64> {
+        match self {
+            Self::OverQuota { retry_after_ms } => Some(retry_after_ms),
+            _ => None,
         }
     }
 
@@ -85,6 +112,14 @@ impl Refusal {
             "not_signed" => "De vraag is niet ondertekend met een sleutel die in het convenant staat.",
             "not_an_officer" => "Met deze rol mag u het logboek niet inzien.",
             "term_not_ended" => "De bewaartermijn is nog niet voorbij. Er is niets gewist.",
+            "over_quota" => "Er zijn nu te veel vragen gesteld. U kunt het later opnieuw proberen.",
+            "over_quota_size" => {
+                "Deze vraag gaat over meer personen dan het convenant in één keer toestaat. Splits de vraag."
+            }
+            "suspended" => {
+                "Er worden geen vragen meer beantwoord: bijna niemand was bekend. De privacyfunctionaris moet dit eerst nagaan."
+            }
+            "no_such_alarm" => "Dit alarm is er niet, of er is niemand met deze naam gestopt.",
             "case_reference_missing" => "Er is geen zaaknummer ingevuld.",
             "case_reference_too_long" => "Het zaaknummer is te lang.",
             _ => "De vraag is niet goed ingevuld.",
@@ -107,6 +142,14 @@ impl Refusal {
             "not_signed" => "The question is not signed with a key that the covenant names.",
             "not_an_officer" => "This role may not review the log.",
             "term_not_ended" => "The retention term has not ended. Nothing was erased.",
+            "over_quota" => "Too many questions were asked. You can try again later.",
+            "over_quota_size" => {
+                "This question is about more persons than the covenant ever allows at once. Split it."
+            }
+            "suspended" => {
+                "No more questions are answered: hardly anybody was known. The privacy officer must look at this first."
+            }
+            "no_such_alarm" => "There is no such alarm, or nobody of that name is stopped.",
             "case_reference_missing" => "There is no case reference.",
             "case_reference_too_long" => "The case reference is too long.",
             _ => "The question is not well-formed.",

@@ -30,6 +30,9 @@ pub struct Alarm {
     pub code: String,
     /// Who found it; empty for the hub.
     pub by: String,
+    /// The partner it is about; empty if it is about the log.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub about: String,
     /// Its entry in the log, if it has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log_index: Option<u64>,
@@ -96,6 +99,7 @@ impl Alarms {
             at: time(alarm.time_ms),
             code: alarm.code,
             by: alarm.by,
+            about: alarm.about,
             log_index: Some(alarm.index),
             evidence: None,
             reported: true,
@@ -180,6 +184,7 @@ impl Alarms {
                 at: time(ms),
                 code: code.to_owned(),
                 by: self.partner.clone(),
+                about: String::new(),
                 log_index: None,
                 evidence,
                 reported: false,

@@ -14,6 +14,7 @@ use hitmachine_identifier::contains_bsn;
 use hitmachine_proto::answer::{Answer, Outcome};
 use hitmachine_proto::{WireError, answer, query, receipt, v1};
 use hitmachine_pseudonym::{CanonicalIdentifier, PseudonymError, Pseudonymiser};
+use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest, Sha256};
 
 use crate::alarm::Alarms;
@@ -65,6 +66,8 @@ pub struct VerifiedAnswer {
 pub struct PersonAnswer {
     /// Statuses, or why not.
     pub outcome: Outcome,
+    /// When it may be asked again, if it was refused and time is all that it takes.
+    pub retry_at: Option<Timestamp>,
     /// Place of its entry in the log, from 0.
     pub log_index: u64,
     /// Leaf hash of its entry: what the log at that place must have for ever.
@@ -324,8 +327,12 @@ impl Inquirer {
             }
             self.check_entry(query, covenant, place, &answer, &logged.answer, &verified)?;
             let leaf = verified.opening().commitment().leaf_hash();
+            let retry = answer.retry_after_ms.and_then(|ms| i64::try_from(ms).ok());
+            let retry_at =
+                retry.and_then(|ms| self.clock.now().checked_add(SignedDuration::from_millis(ms)).ok());
             persons.push(PersonAnswer {
                 outcome: answer.outcome,
+                retry_at,
                 log_index: verified.leaf_index(),
                 leaf,
             });

@@ -2,8 +2,11 @@
 
 use comfy_table::presets::UTF8_BORDERS_ONLY;
 use comfy_table::{ContentArrangement, Table};
+use hitmachine_core::alarm::AlarmKind;
+use hitmachine_core::volume::local;
 use hitmachine_core::{Covenant, PartnerStatus, Refusal};
 use hitmachine_proto::answer::Outcome;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::alarm::Alarm;
@@ -34,6 +37,9 @@ pub struct PersonView {
     /// The refusal's stable code, if it was refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refused: Option<String>,
+    /// When it may be asked again (RFC 3339), if it was refused and time is all that it takes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_at: Option<String>,
     /// One for each consulted partner, in the covenant's order; empty if refused.
     pub partners: Vec<PartnerView>,
 }
@@ -107,6 +113,7 @@ impl AnswerView {
                 PersonView {
                     log_index: person.log_index,
                     refused,
+                    retry_at: person.retry_at.map(|at| at.to_string()),
                     partners,
                 }
             })
@@ -141,6 +148,10 @@ impl AnswerView {
                     language.pick("Niet beantwoord:", "Not answered:"),
                     refusal_text(code, language)
                 ));
+                let retry = person.retry_at.as_deref().and_then(|at| at.parse().ok());
+                if let Some(at) = retry {
+                    text.push_str(&retry_text(at, Timestamp::now(), language));
+                }
             } else {
                 let mut table = table(&[
                     language.pick("Instantie", "Organisation"),
@@ -180,6 +191,31 @@ impl AnswerView {
             ));
         }
         text
+    }
+}
+
+/// When to try again, by the clock here, and in how long.
+fn retry_text(at: Timestamp, now: Timestamp, language: Language) -> String {
+    let at = at.max(now);
+    let minutes = (at.as_second() - now.as_second()).div_euclid(60) + 1;
+    // The next whole minute: before it, the question is refused again.
+    let whole = at.as_second().div_euclid(60) * 60 + 60;
+    let clock = local(Timestamp::from_second(whole).unwrap_or(at));
+    let today = local(now).date();
+    let day = if clock.date() == today {
+        String::new()
+    } else {
+        format!("{} ", clock.strftime("%d-%m-%Y"))
+    };
+    let within = match minutes {
+        1 => language.pick("1 minuut", "1 minute").to_owned(),
+        2..120 => format!("{minutes} {}", language.pick("minuten", "minutes")),
+        _ => format!("{} {}", (minutes + 59) / 60, language.pick("uur", "hours")),
+    };
+    let clock = clock.strftime("%H:%M");
+    match language {
+        Language::Nl => format!("Probeer het na {day}{clock} (over {within}) opnieuw.\n"),
+        Language::En => format!("Try again after {day}{clock} (in {within}).\n"),
     }
 }
 
@@ -373,10 +409,10 @@ impl StatusView {
         }
         let mut text = format!("{table}\n");
         for alarm in &self.alarms {
-            let by = if alarm.by.is_empty() {
-                language.pick("het knooppunt", "the hub")
-            } else {
-                &alarm.by
+            let by = match (alarm.about.as_str(), alarm.by.as_str()) {
+                ("", "") => language.pick("het knooppunt", "the hub"),
+                ("", by) => by,
+                (about, _) => about,
             };
             text.push_str(&format!(
                 "ALARM {} {} ({by})\n",
@@ -393,39 +429,34 @@ impl StatusView {
 
 /// An alarm in words.
 pub(crate) fn alarm_text(code: &str, language: Language) -> &'static str {
-    match code {
-        "fork_proven" => language.pick(
-            "bewezen: het knooppunt heeft twee verschillende logboeken ondertekend",
-            "proven: the hub signed two different logs",
-        ),
-        "log_not_continued" => language.pick(
-            "het logboek van het knooppunt sluit niet aan op wat eerder is gezien",
-            "the hub's log does not continue what was seen before",
-        ),
-        "receipt_refused" => language.pick(
-            "een bewijs van vastlegging klopte niet",
-            "a proof of logging did not hold",
-        ),
-        "live_question_refused" => language.pick(
-            "het knooppunt stuurde een vraag door die niet klopt; er is niet op geantwoord",
-            "the hub forwarded a question that does not hold; it was not answered",
-        ),
-        "log_incomplete" => language.pick(
-            "in het logboek ontbreekt een regel die niet is gewist",
-            "an entry of the log is missing and was not erased",
-        ),
-        "notice_not_fetched" => language.pick(
-            "deze partner haalt zijn hitberichten niet op",
-            "this partner does not fetch its hit notices",
-        ),
-        "notices_stopped" => language.pick(
-            "het knooppunt kan geen hitberichten klaarzetten",
-            "the hub cannot queue hit notices",
-        ),
-        "notices_incomplete" => language.pick(
-            "van een onleesbare logregel kon geen hitbericht worden gemaakt",
-            "no hit notice could be made of an entry that cannot be read",
-        ),
-        _ => language.pick("gemeld door een partner", "reported by a partner"),
+    let kind = AlarmKind::of(code);
+    language.pick(kind.nl().0, kind.en().0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_person_reads_when_to_try_again() {
+        let text =
+            |now: &str, at: &str, language| retry_text(at.parse().unwrap(), now.parse().unwrap(), language);
+        let now = "2026-11-23T12:53:20Z";
+        assert_eq!(
+            text(now, "2026-11-23T13:04:50Z", Language::Nl),
+            "Probeer het na 14:05 (over 12 minuten) opnieuw.\n"
+        );
+        assert_eq!(
+            text(now, "2026-11-23T12:53:21Z", Language::En),
+            "Try again after 13:54 (in 1 minute).\n"
+        );
+        assert_eq!(
+            text(now, "2026-11-24T05:30:00Z", Language::Nl),
+            "Probeer het na 24-11-2026 06:31 (over 17 uur) opnieuw.\n"
+        );
+        assert_eq!(
+            text(now, "2026-11-23T12:00:00Z", Language::En),
+            "Try again after 13:54 (in 1 minute).\n"
+        );
     }
 }

@@ -33,6 +33,7 @@ pub fn encode(content: &AnswerContent<'_>) -> Vec<u8> {
             *subject,
             Outcome::Refused(v1::Refused {
                 code: refusal.code().into(),
+                retry_after_ms: refusal.retry_after_ms().unwrap_or(0),
             }),
         ),
     };
@@ -54,6 +55,8 @@ pub struct Answer {
     pub subject: usize,
     /// Statuses, or why not.
     pub outcome: Outcome,
+    /// If it was refused and time is all that it takes: after how many milliseconds it may be asked again.
+    pub retry_after_ms: Option<u64>,
 }
 
 /// Statuses, or a refusal.
@@ -77,6 +80,7 @@ pub fn parse(bytes: &[u8]) -> Result<Answer, WireError> {
             RequestId::from_bytes(&array::<16>(id, "request_id")?).map_err(|_| WireError("request_id"))?,
         ),
     };
+    let mut retry_after_ms = None;
     let outcome = match wire.outcome.ok_or(WireError("outcome_missing"))? {
         v1::answer::Outcome::Found(found) => Outcome::Found(
             found
@@ -97,6 +101,7 @@ pub fn parse(bytes: &[u8]) -> Result<Answer, WireError> {
             {
                 return Err(WireError("refusal_code"));
             }
+            retry_after_ms = Some(refused.retry_after_ms).filter(|ms| *ms > 0);
             Outcome::Refused(code)
         }
     };
@@ -105,6 +110,7 @@ pub fn parse(bytes: &[u8]) -> Result<Answer, WireError> {
         request,
         subject,
         outcome,
+        retry_after_ms,
     })
 }
 
@@ -144,6 +150,7 @@ mod tests {
             request: Some(request),
             subject: 1,
             outcome: Outcome::Found(partners),
+            retry_after_ms: None,
         };
         assert_eq!(parse(&bytes), Ok(expected));
         let bytes = encode(&AnswerContent::Refused {
@@ -155,6 +162,17 @@ mod tests {
             parse(&bytes).unwrap().outcome,
             Outcome::Refused("unknown_purpose".into())
         );
+        let over = Refusal::OverQuota {
+            retry_after_ms: 1_500,
+        };
+        let bytes = encode(&AnswerContent::Refused {
+            request: Some(request),
+            subject: 0,
+            refusal: over,
+        });
+        let answer = parse(&bytes).unwrap();
+        assert_eq!(answer.outcome, Outcome::Refused("over_quota".into()));
+        assert_eq!(answer.retry_after_ms, Some(1_500));
         assert_eq!(parse(&[]), Err(WireError("outcome_missing")));
         let none = v1::Answer {
             outcome: Some(v1::answer::Outcome::Found(v1::Found {

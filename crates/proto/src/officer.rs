@@ -98,6 +98,8 @@ pub fn action_code(action: &Action) -> &'static str {
         Action::Alarms(_) => "alarms",
         Action::Erase(_) => "erase",
         Action::WaitingNotices(_) => "waiting_notices",
+        Action::Acknowledge(_) => "acknowledge",
+        Action::Lift(_) => "lift",
     }
 }
 

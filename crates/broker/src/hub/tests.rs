@@ -17,6 +17,7 @@ use jiff::ToSpan;
 use prost::Message;
 
 use super::*;
+use crate::alarm::Alarms;
 use crate::rules::Agreed;
 
 const COVENANT: &str = r#"
@@ -134,9 +135,19 @@ fn start(dir: &Path, now: Timestamp, last_logged: Option<Timestamp>) -> World {
         },
         before: Vec::new(),
     });
+    let tables = HubTables::open(&dir.join("tables")).unwrap();
+    let witnesses = Arc::new(witnesses);
+    let alarms = Alarms::new(
+        log_signer().verifier(),
+        Arc::clone(&witnesses),
+        Arc::clone(&hands) as Arc<dyn Clock>,
+        crate::alarm::Book::default(),
+    );
+    let watch = Watch::open(&tables, [6; 32], reader.clone(), alarms, &rules.covenant(), now).unwrap();
     let parts = Parts {
         rules: Arc::new(rules),
-        tables: HubTables::open(&dir.join("tables")).unwrap(),
+        tables,
+        watch: Arc::new(watch),
         epoch: Epoch {
             number,
             scheme,
@@ -145,7 +156,7 @@ fn start(dir: &Path, now: Timestamp, last_logged: Option<Timestamp>) -> World {
         register,
         store: Arc::new(store),
         reader,
-        witnesses: Arc::new(witnesses),
+        witnesses,
         clock: Arc::clone(&hands) as Arc<dyn Clock>,
         last_logged,
         metrics: Metrics::new(&mut prometheus_client::registry::Registry::default()),

@@ -9,6 +9,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::Shared;
+use crate::alarm;
 use crate::witness::HelloError;
 
 #[tonic::async_trait]
@@ -38,6 +39,7 @@ impl WitnessService for Shared {
         tokio::spawn(async move {
             let mut alarms = shared.witnesses.alarms().subscribe();
             alarms.mark_changed();
+            let mut told = Vec::new();
             let talk = async {
                 loop {
                     tokio::select! {
@@ -48,8 +50,11 @@ impl WitnessService for Shared {
                         }
                         changed = alarms.changed() => {
                             if changed.is_err() { break }
-                            let alarms = alarms.borrow_and_update().clone();
-                            if alarms.is_empty() { continue }
+                            let covenant = shared.rules.covenant();
+                            let alarms = alarm::told(&alarms.borrow_and_update(), &covenant, &partner);
+                            // A node that was told of none knows of none.
+                            if alarms == told { continue }
+                            told.clone_from(&alarms);
                             let message = v1::HubMessage { message: Some(ToNode::Alarms(v1::Alarms { alarms })) };
                             if to_node.send(Ok(message)).await.is_err() { break }
                         }

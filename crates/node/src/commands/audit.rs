@@ -15,7 +15,8 @@ use hitmachine_service::{console, exit};
 use indicatif::ProgressBar;
 
 use super::audit_arguments::{
-    Audit, Days, ExportArguments, FilterArguments, Format, OfficerArguments, OutcomeWord, ReportArguments,
+    AlarmAction, Audit, Days, ExportArguments, FilterArguments, Format, OfficerArguments, OutcomeWord,
+    ReportArguments,
 };
 use super::files::{Output, folder, write};
 use super::{Outcome, Shell, bar, fail, number, open, print_json, show};
@@ -85,6 +86,7 @@ impl Session<'_> {
 impl Shell {
     /// Does one of the officer's commands.
     pub(super) async fn audit(&self, config: NodeConfig, audit: Audit) -> Outcome {
+        let mut all = false;
         let (officer, task) = match audit {
             Audit::Search(arguments) => {
                 let mut search = self.filter(arguments.filter, Aim::View)?;
@@ -119,7 +121,34 @@ impl Shell {
                 (officer, Task::Review { index, verdict, note })
             }
             Audit::Notices { officer } => (officer, Task::Notices),
-            Audit::Alarms { officer } => (officer, Task::Alarms),
+            Audit::Alarms(arguments) => match (arguments.action, arguments.officer) {
+                (Some(AlarmAction::Acknowledge { officer, entry, note }), _) => (
+                    officer,
+                    Task::Acknowledge {
+                        index: entry - 1,
+                        note,
+                    },
+                ),
+                (None, Some(officer)) => {
+                    all = arguments.all;
+                    (officer, Task::Alarms)
+                }
+                // Clap asks for the one or the other.
+                (None, None) => return Err(self.usage("--reference ontbreekt", "--reference is missing")),
+            },
+            Audit::Lift {
+                officer,
+                organisation,
+                by_user,
+                note,
+            } => (
+                officer,
+                Task::Lift {
+                    organisation,
+                    user: by_user.unwrap_or_default(),
+                    note,
+                },
+            ),
             Audit::Erase { officer, up_to, yes } => {
                 let up_to = up_to.unwrap_or_default();
                 if !yes {
@@ -132,7 +161,12 @@ impl Shell {
             Audit::Report(arguments) => return self.person_report(config, arguments).await,
         };
         let one = matches!(task, Task::Show(_));
-        let reply = self.session(config, officer).await?.task(task).await?;
+        let mut reply = self.session(config, officer).await?.task(task).await?;
+        if let OfficerReply::Alarms(view) = &mut reply
+            && !all
+        {
+            view.keep_open();
+        }
         Ok(self.tell(&reply, one))
     }
 
@@ -157,7 +191,8 @@ impl Shell {
             OfficerReply::Completeness(view) => text::completeness(view, language),
             OfficerReply::Reviewed(own) => text::own(own, language),
             OfficerReply::Notices(view) => view.text(language),
-            OfficerReply::Alarms(view) => text::alarms(view, language),
+            OfficerReply::Alarms(view) => view.text(language),
+            OfficerReply::AlarmChanged(view) => view.text(language),
             OfficerReply::Erased(view) => text::erased(view, language),
             OfficerReply::Verified(view) => text::verify(view, language),
             OfficerReply::Overlap(view) => text::overlap(view, language),

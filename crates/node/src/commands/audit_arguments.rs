@@ -69,10 +69,22 @@ pub(super) enum Audit {
         #[command(flatten)]
         officer: OfficerArguments,
     },
-    /// List the alarms in the log.
-    Alarms {
+    /// List the alarms in the log that nobody has dealt with, or acknowledge one.
+    #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+    Alarms(AlarmsArguments),
+    /// Allow questions again that were stopped because numbers seemed to be tried; this is an entry itself.
+    Lift {
         #[command(flatten)]
         officer: OfficerArguments,
+        /// Whose questions, by the organisation's short name in the covenant.
+        #[arg(long)]
+        organisation: String,
+        /// Of which of its people, as the alarm says; all of the organisation if absent.
+        #[arg(long, value_name = "USER")]
+        by_user: Option<String>,
+        /// Why, at most 1,000 characters. Never a BSN.
+        #[arg(long)]
+        note: String,
     },
     /// Erase the entries whose term has ended.
     Erase {
@@ -91,6 +103,32 @@ pub(super) enum Audit {
         officer: OfficerArguments,
         #[command(flatten)]
         days: Days,
+    },
+}
+
+#[derive(Args)]
+pub(super) struct AlarmsArguments {
+    #[command(flatten)]
+    pub(super) officer: Option<OfficerArguments>,
+    /// Also alarms that were dealt with.
+    #[arg(long)]
+    pub(super) all: bool,
+    #[command(subcommand)]
+    pub(super) action: Option<AlarmAction>,
+}
+
+#[derive(Subcommand)]
+pub(super) enum AlarmAction {
+    /// Say that you have seen an alarm, and what you found. A stop that came with it goes on: see `lift`.
+    Acknowledge {
+        #[command(flatten)]
+        officer: OfficerArguments,
+        /// Number of the alarm's entry, from 1.
+        #[arg(value_parser = clap::value_parser!(u64).range(1..))]
+        entry: u64,
+        /// What you found, at most 1,000 characters. Never a BSN.
+        #[arg(long)]
+        note: String,
     },
 }
 

@@ -339,6 +339,7 @@ impl Asked<'_> {
                 | (Action::Alarms(_), Outcome::Alarms(_))
                 | (Action::WaitingNotices(_), Outcome::WaitingNotices(_))
                 | (Action::Erase(_), Outcome::Erased(_))
+                | (Action::Acknowledge(_) | Action::Lift(_), Outcome::AlarmChanged(_))
         )
     }
 }

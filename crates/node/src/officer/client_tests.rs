@@ -150,6 +150,7 @@ fn an_answer_is_to_the_action_that_was_asked() {
         Outcome::Alarms(v1::Alarms::default()),
         Outcome::Refused(v1::Refused {
             code: "not_an_officer".into(),
+            retry_after_ms: 0,
         }),
     ];
     let actions = [

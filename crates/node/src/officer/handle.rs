@@ -3,22 +3,22 @@
 use std::sync::Arc;
 
 use hitmachine_audit::Period;
-use hitmachine_core::{Covenant, Oin, PartnerId, PurposeCode, User};
+use hitmachine_core::{Covenant, Oin, PartnerId, PurposeCode, User, UserId};
 use hitmachine_identifier::contains_bsn;
 use hitmachine_proto::officer::{Action, MAX_ROWS};
 use hitmachine_proto::v1;
 use hitmachine_proto::v1::officer_result::Result as Outcome;
 use hitmachine_pseudonym::{CanonicalIdentifier, Pseudonymiser};
 
+use super::alarms::{AlarmChangedView, AlarmRow, AlarmsView};
 use super::client::{Acted, Officer, OfficerFrame};
 use super::page::{self, ErasureView, OwnEntry, PageView};
 use super::task::{
-    Aim, AlarmsView, CompletenessView, ErasedView, OfficerAsk, OfficerReply, SearchAsk, StatisticsRowView,
+    Aim, CompletenessView, ErasedView, OfficerAsk, OfficerReply, SearchAsk, StatisticsRowView,
     StatisticsView, Task,
 };
 use super::waiting::WaitingView;
 use super::{OfficerError, sample};
-use crate::alarm::Alarm;
 use crate::ask::{AskError, Evidence};
 use crate::control::{field, identifier};
 use crate::failure::Failure;
@@ -208,6 +208,18 @@ fn oin_of(covenant: &Covenant, id: &str) -> Option<Oin> {
     covenant.partner(&id).map(|partner| partner.oin.clone())
 }
 
+/// A note that may go into the log.
+fn checked(note: &str) -> Result<String, OfficerError> {
+    if contains_bsn(note) {
+        return Err(AskError::BsnInText("the note").into());
+    }
+    let note = note.trim();
+    if note.is_empty() || note.chars().count() > MOST_NOTE {
+        return Err(OfficerError::Value("--note"));
+    }
+    Ok(note.to_owned())
+}
+
 /// The actions that go to the hub as they are.
 fn action(task: Task) -> Result<Action, OfficerError> {
     Ok(match task {
@@ -220,17 +232,34 @@ fn action(task: Task) -> Result<Action, OfficerError> {
             if !["in_order", "question", "breach"].contains(&verdict.as_str()) {
                 return Err(OfficerError::Value("--verdict"));
             }
-            if contains_bsn(&note) {
-                return Err(AskError::BsnInText("the note").into());
-            }
-            let note = note.trim().to_owned();
-            if note.is_empty() || note.chars().count() > MOST_NOTE {
-                return Err(OfficerError::Value("--note"));
-            }
+            let note = checked(&note)?;
             Action::Review(v1::Review { index, verdict, note })
         }
         Task::Notices => Action::WaitingNotices(v1::ListWaitingNotices {}),
         Task::Alarms => Action::Alarms(v1::ListAlarms {}),
+        Task::Acknowledge { index, note } => Action::Acknowledge(v1::AcknowledgeAlarm {
+            index,
+            note: checked(&note)?,
+        }),
+        Task::Lift {
+            organisation,
+            user,
+            note,
+        } => {
+            let partner: Result<PartnerId, _> = organisation.parse();
+            partner.map_err(|_| OfficerError::Value("--organisation"))?;
+            if contains_bsn(&user) {
+                return Err(AskError::BsnInText("--by-user").into());
+            }
+            if !user.is_empty() {
+                let _: UserId = user.parse().map_err(|_| OfficerError::Value("--by-user"))?;
+            }
+            Action::Lift(v1::LiftStop {
+                partner: organisation,
+                user,
+                note: checked(&note)?,
+            })
+        }
         Task::Erase { up_to } => {
             if !up_to.is_empty() && up_to.parse::<Period>().is_err() {
                 return Err(OfficerError::Value("--up-to"));
@@ -258,10 +287,13 @@ fn answer(acted: &Acted) -> Result<OfficerReply, OfficerError> {
             reason: found.reason.clone(),
         }),
         Outcome::Reviewed(_) => OfficerReply::Reviewed(own),
-        Outcome::Alarms(alarms) => OfficerReply::Alarms(AlarmsView {
-            own,
-            alarms: alarms.alarms.iter().map(alarm).collect(),
-        }),
+        Outcome::Alarms(alarms) => OfficerReply::Alarms(AlarmsView::new(own, &alarms.alarms)),
+        Outcome::AlarmChanged(changed) => {
+            let not_said = || AskError::NotProven(Evidence::Result);
+            let alarm = changed.alarm.as_ref().ok_or_else(not_said)?;
+            let alarm = AlarmRow::new(alarm, std::slice::from_ref(alarm));
+            OfficerReply::AlarmChanged(Box::new(AlarmChangedView { own, alarm }))
+        }
         Outcome::WaitingNotices(waiting) => {
             OfficerReply::Notices(WaitingView::new(own, waiting, &acted.covenant))
         }
@@ -272,17 +304,6 @@ fn answer(acted: &Acted) -> Result<OfficerReply, OfficerError> {
         // The client lets no other result through.
         Outcome::Rows(_) | Outcome::Refused(_) => return Err(AskError::NotProven(Evidence::Result).into()),
     })
-}
-
-fn alarm(alarm: &v1::Alarm) -> Alarm {
-    Alarm {
-        at: page::time(alarm.time_ms),
-        code: alarm.code.clone(),
-        by: alarm.by.clone(),
-        log_index: Some(alarm.index),
-        evidence: None,
-        reported: true,
-    }
 }
 
 fn statistics(own: OwnEntry, table: &v1::StatisticsTable, covenant: &Covenant) -> StatisticsView {

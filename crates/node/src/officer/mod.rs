@@ -6,11 +6,13 @@
 //!
 //! - `client` does one action and verifies it; `rows` are its proven entries; [`page`] puts them into words.
 //! - [`task`] is what the command line may ask of a node; `handle` does it.
+//! - [`alarms`] are what officers must look at.
 //! - [`csv`], [`ldv`] and [`report`] write files; [`text`] writes tables.
 //! - [`waiting`]: hit notices that partners did not fetch.
 //! - `sample` draws entries for review; [`overlap`] compares the log with the node's journal; [`published`] checks the
 //!   whole published log.
 
+pub mod alarms;
 mod client;
 pub mod csv;
 mod handle;

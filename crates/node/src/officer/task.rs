@@ -2,11 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::alarms::{AlarmChangedView, AlarmsView};
 use super::overlap::OverlapView;
 use super::page::{ErasureView, OwnEntry, PageView};
 use super::published::VerifyView;
 use super::waiting::WaitingView;
-use crate::alarm::Alarm;
 use crate::control::AskPerson;
 
 /// One task, with who does it and why.
@@ -50,6 +50,22 @@ pub enum Task {
     Notices,
     /// Alarms in the log.
     Alarms,
+    /// An alarm was seen.
+    Acknowledge {
+        /// Its entry, from 0.
+        index: u64,
+        /// What was found.
+        note: String,
+    },
+    /// Allow questions again that were stopped.
+    Lift {
+        /// Whose, by the short name of the partner.
+        organisation: String,
+        /// Of which of its people; empty for the whole partner.
+        user: String,
+        /// Why.
+        note: String,
+    },
     /// Erase what has reached its term.
     Erase {
         /// Up to and including this month (yyyy-mm), before its term; empty for terms only.
@@ -136,6 +152,8 @@ pub enum OfficerReply {
     Notices(WaitingView),
     /// Alarms in the log.
     Alarms(AlarmsView),
+    /// An alarm as it is now.
+    AlarmChanged(Box<AlarmChangedView>),
     /// What was erased.
     Erased(ErasedView),
     /// The published log was checked.
@@ -199,15 +217,6 @@ pub struct CompletenessView {
     pub first_bad: Option<u64>,
     /// Why not.
     pub reason: String,
-}
-
-/// Alarms in the log.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct AlarmsView {
-    /// The entry of this look at the log.
-    pub own: OwnEntry,
-    /// Oldest first.
-    pub alarms: Vec<Alarm>,
 }
 
 /// What was erased.

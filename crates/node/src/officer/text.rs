@@ -5,9 +5,9 @@ use jiff::tz::TimeZone;
 use super::overlap::OverlapView;
 use super::page::{ErasureView, Form, OwnEntry, PageView, RecordView, RowView};
 use super::published::VerifyView;
-use super::task::{AlarmsView, CompletenessView, ErasedView, StatisticsView};
+use super::task::{CompletenessView, ErasedView, StatisticsView};
 use crate::language::Language;
-use crate::view::{alarm_text, refusal_text, table};
+use crate::view::{refusal_text, table};
 
 /// A time of a row where people live, `2026-11-21 13:00:00`; the text itself if it is no time.
 pub fn local(time: &str) -> String {
@@ -309,26 +309,6 @@ pub fn completeness(view: &CompletenessView, language: Language) -> String {
         ),
     };
     format!("{out}\n{verdict}\n{}", own(&view.own, language))
-}
-
-/// Alarms in the log.
-pub fn alarms(view: &AlarmsView, language: Language) -> String {
-    let mut text = String::new();
-    for alarm in &view.alarms {
-        let by = match alarm.by.as_str() {
-            "" => language.pick("het knooppunt", "the hub"),
-            by => by,
-        };
-        let entry = alarm.log_index.unwrap_or(0).saturating_add(1);
-        let words = alarm_text(&alarm.code, language);
-        let word = language.pick("regel", "entry");
-        let line = format!("{}  {words} ({}; {word} {entry})", local(&alarm.at), plain(by));
-        text.push_str(&format!("{line}\n"));
-    }
-    if view.alarms.is_empty() {
-        text.push_str(language.pick("Er zijn geen alarmen.\n", "There are no alarms.\n"));
-    }
-    text + &own(&view.own, language)
 }
 
 /// What was erased now.
