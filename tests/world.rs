@@ -125,6 +125,7 @@ impl World {
     pub fn screen(&self, list: &Path) -> Said {
         let arguments = [
             "screen",
+            "--yes",
             "--purpose",
             "screening",
             "--role",

@@ -231,6 +231,7 @@ fn no_process_prints_or_keeps_a_secret() {
         }
         let screening = [
             "screen",
+            "--yes",
             "--purpose",
             "screening",
             "--role",
@@ -252,7 +253,7 @@ fn no_process_prints_or_keeps_a_secret() {
         .unwrap();
         desk.run(
             COORDINATOR,
-            &[&screening[..9], &[headless.as_str()]].concat(),
+            &[&screening[..10], &[headless.as_str()]].concat(),
             "",
             2,
         );

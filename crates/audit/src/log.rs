@@ -35,6 +35,7 @@ use crate::{
     wal::{self, Wal},
 };
 
+mod again;
 mod book;
 pub(crate) mod bundles;
 mod commit;

@@ -1,5 +1,6 @@
 //! What the broker does with a question and with a batch, between network and disk.
 
+mod again;
 mod leaving;
 
 use std::collections::HashMap;
@@ -16,10 +17,11 @@ use hitmachine_core::{
 };
 use hitmachine_proto::{MAX_KNOWN_SIZES, answer, query, receipt, v1};
 use hitmachine_pseudonym::{KeyCheckValue, KeyEpoch, Scheme};
-use hitmachine_store::HubTables;
+use hitmachine_store::{AuditIndex, HubTables};
 use jiff::Timestamp;
 use tokio::sync::{OwnedMutexGuard, oneshot};
 
+use self::again::{Before, Claimed, Coming, Memory};
 use crate::cosigned::{self, Newest};
 use crate::live::Live;
 use crate::metrics::{Metrics, OutcomeLabel};
@@ -57,6 +59,9 @@ pub(crate) enum AskError {
     /// The log has stopped; without it nothing is answered.
     #[error("the audit log does not take entries; nothing is answered")]
     LogStopped,
+    /// The question is in the log, but its answer cannot be made from that again.
+    #[error("this question was asked before, and its answer cannot be given again; ask it as a new one")]
+    NotRepeatable,
 }
 
 /// Why a sync is refused.
@@ -126,6 +131,8 @@ pub(crate) struct Hub {
     storage_gate: RwLock<()>,
     log: CommitHandle,
     reader: LogReader,
+    index: Arc<AuditIndex>,
+    memory: Arc<Memory>,
     witnesses: Arc<Witnesses>,
     cosigned: Newest,
     live: Arc<Live>,
@@ -144,6 +151,7 @@ pub(crate) struct Parts {
     pub(crate) register: Register,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) reader: LogReader,
+    pub(crate) index: Arc<AuditIndex>,
     pub(crate) witnesses: Arc<Witnesses>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) last_logged: Option<Timestamp>,
@@ -163,6 +171,8 @@ impl Hub {
             storage_gate: RwLock::new(()),
             log,
             reader: parts.reader,
+            index: parts.index,
+            memory: Memory::new(parts.clock.now()),
             cosigned: parts.witnesses.newest(),
             witnesses: parts.witnesses,
             live: Live::new(parts.metrics.live.clone()),
@@ -278,7 +288,33 @@ impl Hub {
         } else {
             query::parse(signed)
         };
+        let mut claimed = None;
         let (outcome, drafts, unreleased, strict, watched) = match parsed {
+            Ok(query) if clock_is_sound => {
+                let again = request.again;
+                let coming = Coming {
+                    asker,
+                    query: &query,
+                    now,
+                    again,
+                };
+                match self.asked_before(&covenant, &coming).await? {
+                    Before::Never(new) => {
+                        claimed = new;
+                        self.decide(&covenant, asker, query, now, clock_is_sound).await
+                    }
+                    Before::Other(other) => {
+                        claimed = Some(other);
+                        let refused = RefusedQuery::other(&covenant, asker, Refusal::RequestIdUsed, query);
+                        self.refuse(&covenant, asker, refused, now)
+                    }
+                    Before::Same(entries) => {
+                        let known = request.known_sizes.into_iter().take(MAX_KNOWN_SIZES).collect();
+                        let held = (request.cosigned_size, request.cosigned_time);
+                        return self.repeat(&covenant, &coming, entries, (known, held)).await;
+                    }
+                }
+            }
             Ok(query) => self.decide(&covenant, asker, query, now, clock_is_sound).await,
             Err(query::MalformedQuery { request, field }) => {
                 let refused = RefusedQuery::malformed(&covenant, asker, field, request, digest);
@@ -287,7 +323,7 @@ impl Hub {
         };
         let persons = drafts.len() as u64;
         let known = request.known_sizes.into_iter().take(MAX_KNOWN_SIZES).collect();
-        let committed = self.commit(drafts, known).await;
+        let committed = self.commit_claimed(drafts, known, claimed).await;
         self.watch.logged(watched, committed.as_deref().ok());
         let receipts = committed?;
         let size = receipts.first().map_or(0, |receipt| receipt.head().size);
@@ -363,8 +399,21 @@ impl Hub {
         drafts: Vec<Draft>,
         known_sizes: Vec<u64>,
     ) -> Result<Vec<Receipt>, AskError> {
+        self.commit_claimed(drafts, known_sizes, None).await
+    }
+
+    /// As [`Hub::commit`]; whoever asks the same question waits until it is done.
+    async fn commit_claimed(
+        &self,
+        drafts: Vec<Draft>,
+        known_sizes: Vec<u64>,
+        claimed: Option<Claimed>,
+    ) -> Result<Vec<Receipt>, AskError> {
         let (done, waiting) = oneshot::channel();
         let submitted = self.log.submit(drafts, known_sizes, move |result| {
+            if let Some(claimed) = claimed {
+                claimed.committed(&result);
+            }
             // The asker may have gone; its question is logged all the same.
             let _ = done.send(result);
         });

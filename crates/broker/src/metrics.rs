@@ -65,7 +65,7 @@ impl NoticeMetrics {
 /// The broker's metrics.
 #[derive(Clone)]
 pub(crate) struct Metrics {
-    /// Persons asked about, by `answered` or `refused`.
+    /// Persons asked about, by `answered`, `refused` or `repeated`.
     pub(crate) lookups: Family<OutcomeLabel, Counter>,
     /// Seconds from request to released answer.
     pub(crate) answer_seconds: Histogram,

@@ -611,6 +611,7 @@ impl Loaded {
             register,
             store: Arc::new(store),
             reader,
+            index: Arc::clone(&index),
             witnesses: Arc::clone(&witnesses),
             clock,
             last_logged,

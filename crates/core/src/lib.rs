@@ -17,8 +17,10 @@
 //! Left to others: cryptography of pseudonyms (`hitmachine-pseudonym`), the log's bytes
 //! (`hitmachine-audit`), the wire (`hitmachine-proto`), engines (`hitmachine-store`).
 
+pub mod again;
 pub mod alarm;
 pub mod clock;
+pub mod combinations;
 pub mod covenant;
 pub mod enumeration;
 pub mod ids;

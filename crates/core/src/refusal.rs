@@ -58,6 +58,9 @@ pub enum Refusal {
     /// The officer named an alarm or a stop that is not there.
     #[error("there is no such alarm, or nobody of that name is stopped")]
     NoSuchAlarm,
+    /// Another question of this organisation has this name.
+    #[error("another question of this organisation has the same request id")]
+    RequestIdUsed,
     /// A field of the question is missing or wrong.
     #[error("the question is not well-formed: {0}")]
     Malformed(&'static str),
@@ -84,6 +87,7 @@ impl Refusal {
             Self::OverQuotaSize => "over_quota_size",
             Self::Suspended => "suspended",
             Self::NoSuchAlarm => "no_such_alarm",
+            Self::RequestIdUsed => "request_id_used",
             Self::Malformed(field) => field,
         }
     }
@@ -94,6 +98,26 @@ impl Refusal {
             Self::OverQuota { retry_after_ms } => Some(retry_after_ms),
             _ => None,
         }
+    }
+
+    /// The refusal of a question with this code, if the code says all of it; none for fields that are wrong.
+    pub fn from_code(code: &str) -> Option<Self> {
+        [
+            Self::UnknownPartner,
+            Self::KeyNotPinned,
+            Self::CovenantNotInForce,
+            Self::CovenantChanged,
+            Self::UnknownPurpose,
+            Self::PurposeNotGranted,
+            Self::RoleNotGranted,
+            Self::TooManySubjects,
+            Self::WrongEpoch,
+            Self::ClockBehind,
+            Self::NotSigned,
+            Self::RequestIdUsed,
+        ]
+        .into_iter()
+        .find(|refusal| refusal.code() == code)
     }
 
     /// Dutch text for people (B1).
@@ -120,6 +144,7 @@ impl Refusal {
                 "Er worden geen vragen meer beantwoord: bijna niemand was bekend. De privacyfunctionaris moet dit eerst nagaan."
             }
             "no_such_alarm" => "Dit alarm is er niet, of er is niemand met deze naam gestopt.",
+            "request_id_used" => "Een andere vraag had al hetzelfde nummer. Stel de vraag opnieuw.",
             "case_reference_missing" => "Er is geen zaaknummer ingevuld.",
             "case_reference_too_long" => "Het zaaknummer is te lang.",
             _ => "De vraag is niet goed ingevuld.",
@@ -150,6 +175,7 @@ impl Refusal {
                 "No more questions are answered: hardly anybody was known. The privacy officer must look at this first."
             }
             "no_such_alarm" => "There is no such alarm, or nobody of that name is stopped.",
+            "request_id_used" => "Another question had the same number. Ask again.",
             "case_reference_missing" => "There is no case reference.",
             "case_reference_too_long" => "The case reference is too long.",
             _ => "The question is not well-formed.",

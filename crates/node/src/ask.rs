@@ -1,6 +1,7 @@
 //! One question: pseudonyms, the hub's answer, the proof that it was logged, and only then the answer.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use hitmachine_audit::{
     AskerError, FreshError, Hash, LogVerifier, Named, Opening, VerifiedReceipt, verify_receipt,
@@ -25,6 +26,8 @@ use crate::state::{State, StateError};
 
 /// The refusal after which the covenant is fetched anew and the question asked once more.
 const COVENANT_CHANGED: &str = "covenant_changed";
+/// Pause before a question whose answer did not arrive is sent again.
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// One question as a person puts it.
 #[derive(Clone, Debug)]
@@ -72,6 +75,37 @@ pub struct PersonAnswer {
     pub log_index: u64,
     /// Leaf hash of its entry: what the log at that place must have for ever.
     pub leaf: Hash,
+}
+
+impl PersonAnswer {
+    /// Refused because the covenant at the hub is another one than this node knew.
+    pub(crate) fn is_of_another_covenant(&self) -> bool {
+        matches!(&self.outcome, Outcome::Refused(code) if code == COVENANT_CHANGED)
+    }
+}
+
+/// A question ready to be sent: its bytes are made once, and sent again as they are.
+pub(crate) struct Prepared {
+    query: Query,
+    covenant: Arc<Covenant>,
+    made: Timestamp,
+}
+
+impl Prepared {
+    /// What is sent.
+    pub(crate) fn signed(&self) -> &SignedRequest {
+        &self.query.signed
+    }
+
+    /// When it was made ready, by this node's clock; it was not sent before.
+    pub(crate) fn made(&self) -> Timestamp {
+        self.made
+    }
+
+    /// The covenant that it is asked under.
+    pub(crate) fn covenant(&self) -> &Arc<Covenant> {
+        &self.covenant
+    }
 }
 
 /// Why there is no answer to show.
@@ -153,6 +187,26 @@ pub enum Evidence {
     Answers,
 }
 
+impl AskError {
+    /// Whether the question may have been logged, and the same question asked again may have an answer.
+    pub(crate) fn leaves_doubt(&self) -> bool {
+        use hitmachine_service::client::ConnectError;
+        matches!(
+            self,
+            Self::Link(LinkError::TimedOut | LinkError::Connect(ConnectError::Protocol))
+        )
+    }
+
+    /// Whether the same question can have an answer later, without anybody changing anything.
+    pub(crate) fn may_pass(&self) -> bool {
+        match self {
+            Self::Link(error) => error.may_pass(),
+            Self::NotBacked(_) => true,
+            _ => false,
+        }
+    }
+}
+
 impl From<AcceptError> for Evidence {
     fn from(error: AcceptError) -> Self {
         match error {
@@ -181,6 +235,19 @@ impl Inquirer {
     /// # Errors
     /// [`AskError`]; in none of these cases is anything known about the persons.
     pub async fn ask(&self, question: &Question) -> Result<VerifiedAnswer, AskError> {
+        Self::check(question)?;
+        let answer = self.send_once(&self.prepare(question).await?).await?;
+        if answer.persons.iter().any(PersonAnswer::is_of_another_covenant) {
+            return self.send_once(&self.prepare(question).await?).await;
+        }
+        Ok(answer)
+    }
+
+    /// What this node sees at once of a question that may not be asked.
+    ///
+    /// # Errors
+    /// [`AskError::BsnInText`], [`AskError::PersonCount`].
+    pub(crate) fn check(question: &Question) -> Result<(), AskError> {
         for (field, text) in [
             ("the case reference", Some(question.case.as_str())),
             ("the user", Some(question.user.id.as_str())),
@@ -199,18 +266,51 @@ impl Inquirer {
         if question.persons.is_empty() || question.persons.len() > query::MAX_SUBJECTS {
             return Err(AskError::PersonCount(query::MAX_SUBJECTS));
         }
-        let answer = self.ask_once(question).await?;
-        let changed = |person: &PersonAnswer| matches!(&person.outcome, Outcome::Refused(code) if code == COVENANT_CHANGED);
-        if answer.persons.iter().any(changed) {
-            self.link.forget_covenant();
-            return self.ask_once(question).await;
-        }
-        Ok(answer)
+        Ok(())
     }
 
-    async fn ask_once(&self, question: &Question) -> Result<VerifiedAnswer, AskError> {
+    /// Makes a question ready: reads nothing but the covenant, and sends nothing about anybody.
+    ///
+    /// # Errors
+    /// [`AskError`].
+    pub(crate) async fn prepare(&self, question: &Question) -> Result<Prepared, AskError> {
         let covenant = self.link.covenant().await?;
+        let made = self.clock.now();
         let query = self.query(question, &covenant).await?;
+        Ok(Prepared {
+            query,
+            covenant,
+            made,
+        })
+    }
+
+    /// Takes up a question that was made ready before, at `made`. `None` if the covenant has changed since: then it
+    /// would not be answered.
+    ///
+    /// # Errors
+    /// [`AskError`].
+    pub(crate) async fn take_up(
+        &self,
+        signed: SignedRequest,
+        made: Timestamp,
+    ) -> Result<Option<Prepared>, AskError> {
+        let covenant = self.link.covenant().await?;
+        let query = query::parse(signed).ok();
+        let query = query.filter(|query| query.covenant == covenant.version());
+        Ok(query.map(|query| Prepared {
+            query,
+            covenant,
+            made,
+        }))
+    }
+
+    /// Sends a question and verifies what comes back. `again`: it may have been sent before; if the hub's log has it,
+    /// this is the answer that the log has, and nobody is asked about twice.
+    ///
+    /// # Errors
+    /// [`AskError`]; it may have been logged all the same.
+    pub(crate) async fn send(&self, prepared: &Prepared, again: bool) -> Result<VerifiedAnswer, AskError> {
+        let Prepared { query, .. } = prepared;
         let named = self.heads.named();
         let own = self.heads.cosigned();
         let (cosigned_size, cosigned_time) = own.as_ref().map_or((0, 0), HeldCosigned::name);
@@ -221,14 +321,18 @@ impl Inquirer {
             cosigned_size,
             cosigned_time,
             live_signature: query.signed.live().map(|live| live.to_vec()).unwrap_or_default(),
+            again,
         };
         let response = self.link.ask(request).await?;
-        match self.verify(&query, &covenant, &response, &named, own.as_ref()) {
+        match self.verify(prepared, &response, &named, own.as_ref()) {
             Ok(answer) => {
                 // Known durably before it is shown: a later, shorter log is then recognised, and so is an entry that
                 // was invented or changed.
                 self.heads.journal(self.own_entries(&answer));
                 self.heads.persist(&self.state).await?;
+                if answer.persons.iter().any(PersonAnswer::is_of_another_covenant) {
+                    self.link.forget_covenant();
+                }
                 Ok(answer)
             }
             Err(Evidence::Backing(error)) => {
@@ -237,9 +341,20 @@ impl Inquirer {
             }
             Err(evidence) => {
                 tracing::error!(request = %query.request, reason = %evidence, "answer not proven; not shown");
-                self.keep_evidence(&query, &response, &evidence);
+                self.keep_evidence(query, &response, &evidence);
                 Err(AskError::NotProven(evidence))
             }
+        }
+    }
+
+    /// Sends a question, and sends it again if the connection breaks before the answer is there.
+    async fn send_once(&self, prepared: &Prepared) -> Result<VerifiedAnswer, AskError> {
+        match self.send(prepared, false).await {
+            Err(error) if error.leaves_doubt() => {
+                tokio::time::sleep(PAUSE).await;
+                self.send(prepared, true).await
+            }
+            answered => answered,
         }
     }
 
@@ -305,12 +420,12 @@ impl Inquirer {
     /// proof that the entries are in it, and that they say what was asked and answered.
     fn verify(
         &self,
-        query: &Query,
-        covenant: &Covenant,
+        prepared: &Prepared,
         response: &v1::AskResponse,
         named: &Named,
         own: Option<&HeldCosigned>,
     ) -> Result<VerifiedAnswer, Evidence> {
+        let Prepared { query, covenant, .. } = prepared;
         let parts = receipt::parts(response)?;
         if parts.len() != query.subjects.len() && parts.len() != 1 || parts.is_empty() {
             return Err(Evidence::Answers);
@@ -325,7 +440,7 @@ impl Inquirer {
             if answer.subject != place || !own_request {
                 return Err(Evidence::Answers);
             }
-            self.check_entry(query, covenant, place, &answer, &logged.answer, &verified)?;
+            self.check_entry(prepared, place, &answer, &logged.answer, &verified)?;
             let leaf = verified.opening().commitment().leaf_hash();
             let retry = answer.retry_after_ms.and_then(|ms| i64::try_from(ms).ok());
             let retry_at =
@@ -373,13 +488,17 @@ impl Inquirer {
 
     fn check_entry(
         &self,
-        query: &Query,
-        covenant: &Covenant,
+        prepared: &Prepared,
         place: usize,
         answer: &Answer,
         answer_bytes: &[u8],
         verified: &VerifiedReceipt,
     ) -> Result<(), Evidence> {
+        let Prepared {
+            query,
+            covenant,
+            made,
+        } = prepared;
         let own = covenant
             .partner(&self.link.own().partner)
             .ok_or(Evidence::Answers)?;
@@ -417,7 +536,7 @@ impl Inquirer {
             request_digest: query.signed.digest(),
             answer_digest: Sha256::digest(answer_bytes).into(),
         };
-        Ok(record.check(verified.opening().fields())?)
+        Ok(record.check_since(verified.opening().fields(), *made)?)
     }
 
     /// Keeps what proves a fault of the log, and reports it. Nothing of the question is in it.

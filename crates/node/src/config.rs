@@ -62,6 +62,9 @@ pub struct NodeConfig {
     /// Files with the persons this organisation knows; none for one that only asks.
     #[serde(default)]
     pub source: Vec<CsvSource>,
+    /// Screenings of lists.
+    #[serde(default)]
+    pub screening: ScreeningSection,
     /// What is logged, and how.
     #[serde(default)]
     pub log: LogConfig,
@@ -221,6 +224,20 @@ impl Default for NoticeSection {
             gather_seconds: 10,
             timeout_seconds: 20,
         }
+    }
+}
+
+/// `[screening]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ScreeningSection {
+    /// A screening is forgotten, with its results, so many days after it was begun.
+    pub keep_days: u32,
+}
+
+impl Default for ScreeningSection {
+    fn default() -> Self {
+        Self { keep_days: 30 }
     }
 }
 

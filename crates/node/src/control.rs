@@ -31,13 +31,14 @@ use crate::live::LiveListView;
 use crate::node::{Node, OpenError};
 use crate::notice::{NoticeAsk, NoticeReply, Which};
 use crate::officer::task::{OfficerAsk, OfficerReply};
+use crate::screening::{ScreenAsk, ScreenReply};
 use crate::sync::{Progress, SyncOptions, SyncReport};
 use crate::view::{AnswerView, StatusView};
 
 /// How long a command waits for another that has the state open.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// The longest request: 64 persons with long references are far below.
-const MOST_BYTES: u64 = 64 * 1024;
+/// The longest request: a list of some 200,000 persons. It is read as it comes, from this machine's own user.
+const MOST_BYTES: u64 = 64 * 1024 * 1024;
 
 /// What the command line asks of a node.
 #[derive(Serialize, Deserialize)]
@@ -57,6 +58,8 @@ pub enum Request {
     Notice(NoticeAsk),
     /// Say what the covenant is, and what the one before it was.
     Covenant,
+    /// Do something about a screening.
+    Screening(Box<ScreenAsk>),
 }
 
 /// One question as typed.
@@ -147,6 +150,8 @@ pub enum Reply {
     Notice(NoticeReply),
     /// The covenant that this node accepted.
     Covenant(CovenantReply),
+    /// What came of it; every answer in it is proven.
+    Screening(Box<ScreenReply>),
     /// It did not work.
     Failed(Failure),
 }
@@ -184,6 +189,10 @@ impl Node {
             Request::Officer(ask) => self.officer(*ask, progress).await.map(Reply::Officer),
             Request::Notice(ask) => self.notice(ask).await.map(Reply::Notice),
             Request::Covenant => self.covenant().await.map(Reply::Covenant),
+            Request::Screening(ask) => {
+                let replied = self.screening(*ask, progress).await;
+                replied.map(Box::new).map(Reply::Screening)
+            }
         };
         result.unwrap_or_else(Reply::Failed)
     }
@@ -195,7 +204,7 @@ impl Node {
         Ok(AnswerView::new(&answer, &covenant))
     }
 
-    fn question(&self, ask: Ask) -> Result<Question, Failure> {
+    pub(crate) fn question(&self, ask: Ask) -> Result<Question, Failure> {
         let admission = self.admission()?;
         let mut persons = Vec::with_capacity(ask.persons.len());
         for (place, person) in ask.persons.iter().enumerate() {

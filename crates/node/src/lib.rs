@@ -7,6 +7,8 @@
 //! - [`ask`] asks one question and verifies the answer; [`screen`] asks about a list of households.
 //! - [`notice`] keeps what the hub says of hits in this register.
 //! - [`live`] answers questions at this node, for an organisation that does not hand over its register.
+//! - [`ask`] asks one question and verifies the answer; [`screening`] asks about a list of households, and
+//!   [`screen`] shows what came of it.
 //! - [`officer`] is for the privacy officer: searching, showing and checking the hub's log.
 //! - [`control`] lets the command line speak to a node that is running ([`serve`]).
 
@@ -18,6 +20,7 @@ pub mod control;
 pub mod covenant_view;
 pub mod failure;
 mod heads;
+mod html;
 mod journal;
 pub mod language;
 mod link;
@@ -27,8 +30,10 @@ pub mod notice;
 pub mod officer;
 mod register;
 pub mod screen;
+pub mod screening;
 pub mod serve;
 pub mod source;
+mod spreadsheet;
 pub mod state;
 pub mod sync;
 pub mod view;

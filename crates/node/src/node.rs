@@ -26,6 +26,7 @@ use crate::live::{Answering, LocalSet};
 use crate::notice::book::NoticeBook;
 use crate::notice::hook::{Hook, HookConfigError};
 use crate::register::LocalRegister;
+use crate::screening::Screenings;
 use crate::state::{State, StateError, StateKey};
 use crate::sync::Synchroniser;
 use crate::witness::Witnessing;
@@ -120,6 +121,7 @@ pub struct Node {
     pub(crate) notices: Arc<NoticeBook>,
     pub(crate) hooks: Vec<Hook>,
     pub(crate) answering: Answering,
+    pub(crate) screenings: Screenings,
 }
 
 /// What the local state holds, as it is read at start.
@@ -131,6 +133,7 @@ struct Local {
     agreements: Arc<Agreements>,
     notices: Arc<NoticeBook>,
     local: Arc<LocalSet>,
+    screenings: Screenings,
 }
 
 impl Local {
@@ -154,6 +157,7 @@ impl Local {
             agreements: Arc::new(Agreements::load(&state, trusted)?),
             notices: Arc::new(NoticeBook::load(&state, Arc::clone(clock))?),
             local: Arc::new(LocalSet::load(&state, &register)?),
+            screenings: Screenings::open(&state, config.screening.keep_days)?,
             heads: Arc::new(heads),
             alarms: Arc::new(alarms),
             register,
@@ -264,6 +268,7 @@ impl Node {
             agreements,
             notices,
             local,
+            screenings,
         } = opened?;
         let timeout = Duration::from_secs(config.broker.timeout_seconds.max(1));
         let link = Link::new(
@@ -317,6 +322,7 @@ impl Node {
             notices,
             hooks,
             answering,
+            screenings,
         })
     }
 

@@ -1,28 +1,28 @@
-//! Screening: one question for each household of a list.
+//! What came of a screening: results per household and person, and totals, as tables and for machines.
+
+mod csv;
+mod html;
+mod shared;
+mod upset;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use hitmachine_service::exit;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
 
-use crate::control::{Ask, AskPerson, Client, NumberKind, Reply, Request};
+use crate::control::{Client, Reply, Request};
 use crate::failure::Failure;
 use crate::language::Language;
-use crate::source::households::{Household, HouseholdOutcome};
+use crate::screening::{List, OnQuota, ScreenAsk, ScreenReply, Stand, Whole};
+use crate::source::households::HouseholdOutcome;
+use crate::sync::Progress;
 use crate::view::{IssueView, PartnerView, PersonView, StatusWord, refusal_text, table};
 
-/// How many questions are under way at once.
-const AT_ONCE: usize = 8;
-/// How often a question that could not be asked is tried, with a pause before each further try.
-const TRIES: u32 = 3;
-const PAUSE: Duration = Duration::from_secs(1);
-
 /// What is the same for every question of a screening.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Frame {
     /// Purpose, by its short name.
     pub purpose: String,
@@ -39,6 +39,20 @@ pub struct Frame {
 /// What came of a screening.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ScreeningReport {
+    /// The screening's name at the node; absent if it was not even begun.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// How it stands.
+    pub stand: Stand,
+    /// Why it stopped before the end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stopped: Option<Failure>,
+    /// When it was begun (RFC 3339).
+    pub started_at: String,
+    /// What was the same for every question.
+    pub frame: Frame,
+    /// Persons answered by number of the covenant that they were asked under; more than one if it changed meanwhile.
+    pub covenants: BTreeMap<u32, usize>,
     /// Counts over the whole list.
     pub totals: Totals,
     /// Rows of the list that were left out, the first of them: never the value.
@@ -86,6 +100,9 @@ pub struct ScreenedPerson {
     pub row: u64,
     /// The asker's own label.
     pub label: Option<String>,
+    /// Number of the covenant that the answer was given under.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub covenant: Option<u32>,
     /// The answer, or why there is none.
     #[serde(flatten)]
     pub result: ScreenResult,
@@ -101,118 +118,41 @@ pub enum ScreenResult {
     NotAsked(Failure),
 }
 
-/// Asks about every household of a list; `done` hears how many persons have been dealt with.
+/// Asks about every household of a list, from the beginning; `done` hears how many persons have been dealt with. What
+/// fails as a whole is a report in which nobody was asked.
 pub async fn screen(
     client: Arc<Client>,
     frame: &Frame,
     list: &HouseholdOutcome,
-    done: impl Fn(usize),
+    done: impl Fn(usize) + Send + Sync + 'static,
 ) -> ScreeningReport {
-    let households = &list.households;
-    let slots = Arc::new(Semaphore::new(AT_ONCE));
-    let mut tasks = JoinSet::new();
-    for (place, household) in households.iter().enumerate() {
-        let (client, slots) = (Arc::clone(&client), Arc::clone(&slots));
-        let (ask, count) = (question(frame, household), household.persons.len());
-        tasks.spawn(async move {
-            // The semaphore is never closed; were it, all would run at once.
-            let _slot = slots.acquire_owned().await.ok();
-            (place, ask_patiently(&client, ask, count).await)
-        });
-    }
-    let mut results: Vec<Vec<ScreenResult>> = vec![Vec::new(); households.len()];
-    let mut finished = 0;
-    while let Some(joined) = tasks.join_next().await {
-        let Ok((place, result)) = joined else { continue };
-        finished += result.len();
-        results[place] = result;
-        done(finished);
-    }
-    let households: Vec<_> = households
-        .iter()
-        .zip(results)
-        .map(|(household, results)| view(household, results))
-        .collect();
-    let mut totals = totals(&households);
-    // Also rows that name no household.
-    totals.bad_rows = usize::try_from(list.issue_count).unwrap_or(usize::MAX);
-    let issues = list.issues.iter().map(IssueView::from).collect();
-    ScreeningReport {
-        totals,
-        issues,
-        households,
-    }
-}
-
-fn question(frame: &Frame, household: &Household) -> Ask {
-    let persons = household
-        .persons
-        .iter()
-        .map(|person| AskPerson {
-            kind: NumberKind::Bsn,
-            // Canonical numbers are ASCII digits.
-            number: String::from_utf8_lossy(person.identifier.expose_secret())
-                .into_owned()
-                .into(),
-            class: person.class.into(),
-        })
-        .collect();
-    Ask {
-        purpose: frame.purpose.clone(),
-        case: frame.case.clone(),
-        user: frame.user.clone(),
-        role: frame.role.clone(),
-        responsible: frame.responsible.clone(),
-        persons,
-    }
-}
-
-async fn ask_patiently(client: &Client, ask: Ask, count: usize) -> Vec<ScreenResult> {
-    if count == 0 {
-        return Vec::new();
-    }
-    let mut tries = 0;
-    loop {
-        tries += 1;
-        let reply = client.call(Request::Ask(ask.clone()), Arc::new(|_| ())).await;
-        let failure = match reply {
-            Ok(Reply::Asked(answer)) if answer.persons.len() == count => {
-                return answer.persons.into_iter().map(ScreenResult::Answer).collect();
-            }
-            Ok(Reply::Failed(failure)) => failure,
-            Ok(_) => Failure::node("unexpected reply"),
-            Err(error) => Failure::node(&error.to_string()),
-        };
-        if failure.exit != exit::UNREACHABLE || tries == TRIES {
-            return vec![ScreenResult::NotAsked(failure); count];
+    let ask = ScreenAsk::Start {
+        frame: frame.clone(),
+        list: list.into(),
+        on_quota: OnQuota::Wait,
+    };
+    let progress = Arc::new(move |at| {
+        if let Progress::Screening { done: so_far, .. } = at {
+            done(usize::try_from(so_far).unwrap_or(usize::MAX));
         }
-        tokio::time::sleep(PAUSE * tries).await;
-    }
+    });
+    let failure = match client.call(Request::Screening(Box::new(ask)), progress).await {
+        Ok(Reply::Screening(reply)) => match *reply {
+            ScreenReply::Ended(report) => return report,
+            _ => Failure::node("unexpected reply"),
+        },
+        Ok(Reply::Failed(failure)) => failure,
+        Ok(_) => Failure::node("unexpected reply"),
+        Err(error) => Failure::node(&error.to_string()),
+    };
+    ScreeningReport::of_nobody(frame, &list.into(), failure)
 }
 
-fn view(household: &Household, results: Vec<ScreenResult>) -> HouseholdView {
-    let mut results = results.into_iter();
-    let persons = household
-        .persons
-        .iter()
-        .map(|person| ScreenedPerson {
-            row: person.row,
-            label: person.reference.as_deref().map(str::to_owned),
-            result: results
-                .next()
-                .unwrap_or_else(|| ScreenResult::NotAsked(Failure::node("task stopped"))),
-        })
-        .collect();
-    HouseholdView {
-        household: household.name.to_string(),
-        bad_rows: household.bad_rows.clone(),
-        persons,
-    }
-}
-
-fn totals(households: &[HouseholdView]) -> Totals {
+/// `bad_rows`: also those that name no household.
+fn totals(households: &[HouseholdView], bad_rows: u64) -> Totals {
     let mut totals = Totals {
         households: households.len(),
+        bad_rows: usize::try_from(bad_rows).unwrap_or(usize::MAX),
         ..Totals::default()
     };
     for household in households {
@@ -244,6 +184,85 @@ fn totals(households: &[HouseholdView]) -> Totals {
 }
 
 impl ScreeningReport {
+    /// What a node remembers of a screening; `ended` says why it stopped just now.
+    pub(crate) fn of(id: &str, whole: &Whole, ended: Option<Failure>) -> Self {
+        let because = whole.end.as_ref().and_then(|end| end.because.clone());
+        let stopped = ended.or(because);
+        let stand = whole.stand();
+        let missing = stopped.clone().unwrap_or_else(not_yet);
+        let results = whole.results();
+        let households = whole.meta.households.iter().zip(results);
+        let households: Vec<_> = households
+            .map(|(household, results)| HouseholdView {
+                household: household.name.clone(),
+                bad_rows: household.bad_rows.clone(),
+                persons: household
+                    .persons
+                    .iter()
+                    .zip(results)
+                    .map(|((row, label), result)| {
+                        let (result, covenant) = match result {
+                            Some((result, covenant)) => (result, Some(covenant)),
+                            None => (ScreenResult::NotAsked(missing.clone()), None),
+                        };
+                        ScreenedPerson {
+                            row: *row,
+                            label: label.clone(),
+                            covenant,
+                            result,
+                        }
+                    })
+                    .collect(),
+            })
+            .collect();
+        let mut covenants = BTreeMap::new();
+        for answered in &whole.answered {
+            *covenants.entry(answered.covenant).or_default() += answered.persons.len();
+        }
+        let started = Timestamp::from_millisecond(whole.meta.started_ms).unwrap_or_default();
+        Self {
+            id: Some(id.to_owned()),
+            stand,
+            stopped: stopped.filter(|_| stand != Stand::Done),
+            started_at: started.to_string(),
+            frame: whole.meta.frame.clone(),
+            covenants,
+            totals: totals(&households, whole.meta.issue_count),
+            issues: whole.meta.issues.clone(),
+            households,
+        }
+    }
+
+    /// A report in which nobody was asked.
+    fn of_nobody(frame: &Frame, list: &List, failure: Failure) -> Self {
+        let households = list.households.iter().map(|household| HouseholdView {
+            household: household.name.clone(),
+            bad_rows: household.bad_rows.clone(),
+            persons: household
+                .persons
+                .iter()
+                .map(|person| ScreenedPerson {
+                    row: person.row,
+                    label: person.label.clone(),
+                    covenant: None,
+                    result: ScreenResult::NotAsked(failure.clone()),
+                })
+                .collect(),
+        });
+        let households: Vec<_> = households.collect();
+        Self {
+            id: None,
+            stand: Stand::Stopped,
+            started_at: Timestamp::now().to_string(),
+            frame: frame.clone(),
+            covenants: BTreeMap::new(),
+            totals: totals(&households, list.issue_count),
+            issues: list.issues.clone(),
+            households,
+            stopped: Some(failure),
+        }
+    }
+
     /// The households in which somebody is known at one of these partners.
     pub fn households_known_at<'a>(
         &'a self,
@@ -300,7 +319,45 @@ impl ScreeningReport {
                 language.pick("personen", "more persons")
             )
         };
-        format!("{out}\n{more}{}", self.totals.text(language, &columns))
+        format!(
+            "{out}\n{more}{}{}",
+            self.totals.text(language, &columns),
+            self.end_text(language)
+        )
+    }
+
+    /// Under which covenants, and why it stopped.
+    fn end_text(&self, language: Language) -> String {
+        let mut text = String::new();
+        if self.covenants.len() > 1 {
+            let parts: Vec<_> = self
+                .covenants
+                .iter()
+                .map(|(number, persons)| format!("{number} ({persons})"))
+                .collect();
+            text.push_str(&format!(
+                "{}: {}\n",
+                language.pick(
+                    "Het convenant is onderweg gewijzigd; personen per versie",
+                    "The covenant changed meanwhile; persons by version"
+                ),
+                parts.join(", ")
+            ));
+        }
+        if let Some(failure) = &self.stopped {
+            text.push_str(&format!(
+                "{}: {}\n",
+                language.pick("Niet afgemaakt", "Not finished"),
+                failure.text(language)
+            ));
+        }
+        if let Some(id) = self.id.as_ref().filter(|_| self.stand == Stand::Stopped) {
+            text.push_str(&format!(
+                "{} screen --resume {id}\n",
+                language.pick("Ga verder met:", "Go on with:")
+            ));
+        }
+        text
     }
 
     /// Exit code of a process that made it: of everything that came of it, the gravest.
@@ -342,6 +399,16 @@ impl HouseholdView {
             ScreenResult::NotAsked(_) => false,
         })
     }
+}
+
+/// A person whose turn has not come.
+fn not_yet() -> Failure {
+    Failure::new(
+        "not_asked_yet",
+        exit::REFUSED,
+        "not asked yet",
+        "nog niet bevraagd",
+    )
 }
 
 fn mark(row: &PartnerView, language: Language) -> &'static str {

@@ -11,6 +11,8 @@ use crate::sync::SyncOptions;
 /// First and longest pause after a sync that failed and may pass.
 const FIRST_PAUSE: Duration = Duration::from_secs(2);
 const LONGEST_PAUSE: Duration = Duration::from_mins(5);
+/// How often old screenings are looked for.
+const FORGETS_EVERY: Duration = Duration::from_hours(1);
 
 /// What a file looked like: size and time of change.
 type Look = Vec<Option<(u64, SystemTime)>>;
@@ -37,6 +39,7 @@ pub async fn serve(
         () = node.tell_hooks() => Ok(()),
         () = node.answer_live() => Ok(()),
         () = follow_covenant(&node) => Ok(()),
+        () = forget_old_screenings(&node) => Ok(()),
     };
     // A sync that is under way stops between two batches; both sides know how far it was.
     let _ = std::fs::remove_file(socket);
@@ -126,6 +129,16 @@ async fn keep_in_step(node: &Arc<Node>) {
             }
             last = now;
         }
+    }
+}
+
+/// Forgets screenings that were kept long enough, also when nobody asks for any.
+async fn forget_old_screenings(node: &Node) {
+    loop {
+        if let Err(failure) = node.forget_old_screenings().await {
+            tracing::warn!(code = failure.code, "old screenings cannot be forgotten");
+        }
+        tokio::time::sleep(FORGETS_EVERY).await;
     }
 }
 

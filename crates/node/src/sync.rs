@@ -113,6 +113,22 @@ pub enum Progress {
         /// Of what is looked at.
         total: u64,
     },
+    /// Screening a list: persons.
+    Screening {
+        /// So far.
+        done: u64,
+        /// On the list.
+        total: u64,
+    },
+    /// Screening a list, waiting for a quota.
+    Waiting {
+        /// Persons so far.
+        done: u64,
+        /// Persons on the list.
+        total: u64,
+        /// Until when, in seconds since 1970.
+        until_s: i64,
+    },
 }
 
 /// Hears where a sync is.

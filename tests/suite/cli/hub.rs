@@ -123,7 +123,7 @@ pub(crate) const QUERY: [&str; 9] = [
     "--role",
     "informatiecoordinator",
 ];
-pub(crate) const SCREEN: [&str; 9] = [
+pub(crate) const SCREEN: [&str; 10] = [
     "screen",
     "--purpose",
     "screening",
@@ -133,6 +133,7 @@ pub(crate) const SCREEN: [&str; 9] = [
     "u",
     "--role",
     "informatiecoordinator",
+    "--yes",
 ];
 
 /// Partner and status of an answer about one person.

@@ -86,13 +86,13 @@ impl Clock for Hands {
     }
 }
 
-struct World {
-    hub: Arc<Hub>,
+pub(super) struct World {
+    pub(super) hub: Arc<Hub>,
     hands: Arc<Hands>,
-    committer: Committer,
+    pub(super) committer: Committer,
 }
 
-fn log_signer() -> LogSigner {
+pub(super) fn log_signer() -> LogSigner {
     LogSigner::new(Origin::new("test.example/hub/audit/1").unwrap(), &[3; 32])
 }
 
@@ -108,7 +108,7 @@ fn log(dir: &Path) -> Log {
     Log::open(config, Arc::new(RealDisk)).unwrap().0
 }
 
-fn start(dir: &Path, now: Timestamp, last_logged: Option<Timestamp>) -> World {
+pub(super) fn start(dir: &Path, now: Timestamp, last_logged: Option<Timestamp>) -> World {
     let covenant = Arc::new(Covenant::parse(COVENANT.as_bytes()).unwrap());
     let pepper = Pepper::from_bytes([5; 32]);
     let (id, number, scheme) = (covenant.deployment().id, KeyEpoch::FIRST, Scheme::HmacSha256);
@@ -122,7 +122,7 @@ fn start(dir: &Path, now: Timestamp, last_logged: Option<Timestamp>) -> World {
     let hands = Arc::new(Hands(Mutex::new(now)));
     let stopped = |_: &hitmachine_audit::CommitError| panic!("the log stopped");
     let log = log(dir);
-    let reader = log.reader();
+    let (reader, size) = (log.reader(), log.head().size);
     let verifier = log_signer().verifier();
     let policy = Policy::parse(format!("log {verifier}\nquorum none\n").as_bytes()).unwrap();
     let witnesses = Witnesses::new(policy, verifier, reader.clone()).unwrap();
@@ -156,7 +156,8 @@ fn start(dir: &Path, now: Timestamp, last_logged: Option<Timestamp>) -> World {
         register,
         store: Arc::new(store),
         reader,
-        witnesses,
+        index: Arc::new(crate::indexer::open(&dir.join("index"), [6; 32], size).unwrap()),
+        witnesses: witnesses,
         clock: Arc::clone(&hands) as Arc<dyn Clock>,
         last_logged,
         metrics: Metrics::new(&mut prometheus_client::registry::Registry::default()),
@@ -169,7 +170,7 @@ fn start(dir: &Path, now: Timestamp, last_logged: Option<Timestamp>) -> World {
     }
 }
 
-fn asker(oin: &str) -> Asker {
+pub(super) fn asker(oin: &str) -> Asker {
     Asker {
         oin: oin.parse().unwrap(),
         public_key_sha256: [0; 32],
@@ -177,7 +178,7 @@ fn asker(oin: &str) -> Asker {
 }
 
 impl World {
-    fn set(&self, now: Timestamp) {
+    pub(super) fn set(&self, now: Timestamp) {
         *self.hands.0.lock().unwrap() = now;
     }
 
@@ -267,7 +268,7 @@ impl World {
     }
 }
 
-fn at(text: &str) -> Timestamp {
+pub(super) fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
 

@@ -92,7 +92,8 @@ impl Show {
             role: "informatiecoordinator".into(),
             responsible: None,
         };
-        let report = screen(client, &frame, list, |done| bar.set_position(done as u64)).await;
+        let shown = bar.clone();
+        let report = screen(client, &frame, list, move |done| shown.set_position(done as u64)).await;
         bar.finish_and_clear();
         report
     }

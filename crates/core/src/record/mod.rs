@@ -143,6 +143,16 @@ impl Record<'_> {
     /// # Errors
     /// [`Mismatch`] names the first field that differs.
     pub fn check(&self, logged: &Fields) -> std::result::Result<(), Mismatch> {
+        self.check_since(logged, self.time)
+    }
+
+    /// As [`check`](Self::check), for a question that may have been logged at any time since `first`, when it was sent
+    /// for the first time.
+    ///
+    /// # Errors
+    /// [`Mismatch`].
+    pub fn check_since(&self, logged: &Fields, first: Timestamp) -> std::result::Result<(), Mismatch> {
+        let first = u64::try_from(first.as_millisecond()).unwrap_or(0);
         for id in FieldId::ALL {
             let own = self.value(id);
             let agrees = match (id, logged.get(id), own.as_deref()) {
@@ -151,7 +161,7 @@ impl Record<'_> {
                     Kind::Denied => true,
                     Kind::OfficerSearch | Kind::Export => logged.is_none(),
                 },
-                (FieldId::Event, Some(logged), Some(own)) => event_agrees(logged, own),
+                (FieldId::Event, Some(logged), Some(own)) => event_agrees(logged, own, first),
                 (
                     FieldId::User | FieldId::Ground | FieldId::Case | FieldId::Subject | FieldId::Request,
                     None,
@@ -255,7 +265,8 @@ impl Record<'_> {
     }
 }
 
-fn event_agrees(logged: &[u8], own: &[u8]) -> bool {
+/// `first`: from when on it may have been logged, in ms since 1970.
+fn event_agrees(logged: &[u8], own: &[u8], first: u64) -> bool {
     let time = |event: &[u8]| {
         event
             .get(1..9)
@@ -267,7 +278,8 @@ fn event_agrees(logged: &[u8], own: &[u8]) -> bool {
     };
     logged.len() == own.len()
         && logged[0] == own[0]
-        && theirs.abs_diff(ours) <= CLOCK_TOLERANCE_MS
+        && theirs <= ours.saturating_add(CLOCK_TOLERANCE_MS)
+        && theirs >= first.min(ours).saturating_sub(CLOCK_TOLERANCE_MS)
         // A refused question whose id could not be read has zeros there.
         && (logged[9..] == own[9..] || (own[0] == Kind::Denied as u8 && logged[9..] == [0; 16]))
 }

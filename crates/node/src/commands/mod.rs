@@ -5,6 +5,7 @@ mod audit_arguments;
 mod covenant;
 mod files;
 mod notice;
+mod screen;
 
 use std::error::Error;
 use std::io::{IsTerminal, Read};
@@ -16,11 +17,10 @@ use clap::{Args, Parser, Subcommand};
 use hitmachine_node::control::{Ask, AskPerson, ClassWord, Client, NumberKind, Reply, Request};
 use hitmachine_node::failure::Failure;
 use hitmachine_node::language::Language;
-use hitmachine_node::screen::{Frame, screen};
-use hitmachine_node::source::households::{self, HouseholdSource};
-use hitmachine_node::source::{Delimiter, Encoding, class_on};
+use hitmachine_node::screen::Frame;
+use hitmachine_node::source::class_on;
 use hitmachine_node::sync::{Progress, SyncOptions, SyncReport};
-use hitmachine_node::view::{IssueView, table};
+use hitmachine_node::view::table;
 use hitmachine_node::{Node, NodeConfig};
 use hitmachine_service::{console, exit, shutdown, telemetry};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -69,7 +69,7 @@ enum Command {
     /// Ask about one person. The BSN is asked for, or read from standard input; it is never an argument.
     Query(QueryArguments),
     /// Ask about every household of a CSV list.
-    Screen(ScreenArguments),
+    Screen(Box<screen::ScreenArguments>),
     /// What this node answered itself, for an organisation that answers live.
     #[command(subcommand)]
     Live(LiveCommand),
@@ -133,38 +133,6 @@ struct QueryArguments {
     skn: bool,
 }
 
-#[derive(Args)]
-struct ScreenArguments {
-    #[command(flatten)]
-    asking: Asking,
-    /// The list: one row per person.
-    file: PathBuf,
-    /// Column with the household.
-    #[arg(long, default_value = "huishouden")]
-    household_column: String,
-    /// Column with the BSN.
-    #[arg(long, default_value = "bsn")]
-    bsn_column: String,
-    /// The BSN column is numeric: leading zeros are missing.
-    #[arg(long)]
-    numeric: bool,
-    /// Column with the birth date.
-    #[arg(long, default_value = "geboortedatum")]
-    birth_date_column: String,
-    /// Column with your own label of a person, shown in the result.
-    #[arg(long, default_value = "kenmerk")]
-    label_column: String,
-    /// The character between fields.
-    #[arg(long, default_value = ";")]
-    delimiter: char,
-    /// utf-8 or windows-1252.
-    #[arg(long, default_value = "utf-8", value_parser = ["utf-8", "windows-1252"])]
-    encoding: String,
-    /// Show at most so many persons in the table.
-    #[arg(long)]
-    rows: Option<usize>,
-}
-
 pub(crate) fn run(arguments: Arguments) -> ExitCode {
     let config = match NodeConfig::load(&arguments.config) {
         Ok(config) => config,
@@ -195,8 +163,8 @@ pub(crate) fn run(arguments: Arguments) -> ExitCode {
                 shell.sync(config, SyncOptions { full, confirm_shrink }).await
             }
             Command::Query(query) => shell.query(config, query).await,
-            Command::Screen(list) => shell.screen(config, list).await,
             Command::Live(LiveCommand::List { last }) => shell.live(config, last).await,
+            Command::Screen(list) => shell.screen(config, *list).await,
             Command::Status => shell.status(config).await,
             Command::Notice(arguments) => shell.notice(config, arguments).await,
             Command::Covenant { changes } => shell.covenant(config, changes).await,
@@ -370,40 +338,6 @@ impl Shell {
             ExitCode::SUCCESS
         })
     }
-
-    async fn screen(&self, config: NodeConfig, arguments: ScreenArguments) -> Outcome {
-        let source = household_source(&arguments).map_err(|problem| {
-            console::complain(format_args!("hitmachine-node: {problem}"));
-            ExitCode::from(exit::USAGE)
-        })?;
-        let admission = open(config.admission())?;
-        let read = households::read(&source, &admission, today(), &mut |_, _| ());
-        let list = read.map_err(|error| self.failed(&Failure::source(&error)))?;
-        for issue in list.issues.iter().map(IssueView::from) {
-            console::complain(format_args!("  {}", issue.text(self.language)));
-        }
-        let client = Arc::new(open(Client::connect(config).await)?);
-        let persons = list
-            .households
-            .iter()
-            .map(|household| household.persons.len() as u64)
-            .sum();
-        let bar = bar();
-        bar.set_length(persons);
-        bar.set_message(self.language.pick("Personen bevraagd", "Persons asked about"));
-        let frame = frame(arguments.asking);
-        let report = screen(client, &frame, &list, |done| {
-            bar.set_position(done as u64);
-        })
-        .await;
-        bar.finish_and_clear();
-        if self.json {
-            print_json(&report);
-        } else {
-            console::print(report.text(self.language, arguments.rows));
-        }
-        Ok(ExitCode::from(report.exit_code()))
-    }
 }
 
 fn bar() -> ProgressBar {
@@ -428,12 +362,26 @@ fn number(skn: bool) -> std::io::Result<Zeroizing<String>> {
 }
 
 fn show(bar: &ProgressBar, language: Language, at: Progress) {
+    let waiting;
     let (message, done, total) = match at {
         Progress::Reading { done, total } => (language.pick("Lezen (bytes)", "Reading (bytes)"), done, total),
         Progress::Sending { done, total } => (language.pick("Versturen", "Sending"), done, total),
         Progress::Log { done, total } => (language.pick("Logregels", "Log entries"), done, total),
+        Progress::Screening { done, total } => (
+            language.pick("Personen bevraagd", "Persons asked about"),
+            done,
+            total,
+        ),
+        Progress::Waiting { done, total, until_s } => {
+            let until = local_time(until_s);
+            waiting = format!(
+                "{} {until}",
+                language.pick("Quotum op; verder om", "Quota used up; goes on at")
+            );
+            (waiting.as_str(), done, total)
+        }
     };
-    bar.set_message(message);
+    bar.set_message(message.to_owned());
     bar.set_length(total);
     bar.set_position(done);
 }
@@ -449,26 +397,13 @@ fn frame(asking: Asking) -> Frame {
     }
 }
 
-fn household_source(arguments: &ScreenArguments) -> Result<HouseholdSource, String> {
-    use hitmachine_node::source::ClassFrom;
-    use hitmachine_node::source::households::HouseholdColumns;
-    let delimiter = Delimiter::try_from(arguments.delimiter).map_err(|error| error.to_string())?;
-    Ok(HouseholdSource {
-        path: arguments.file.clone(),
-        delimiter,
-        encoding: if arguments.encoding == "utf-8" {
-            Encoding::Utf8
-        } else {
-            Encoding::Windows1252
-        },
-        columns: HouseholdColumns {
-            household: arguments.household_column.clone(),
-            identifier: arguments.bsn_column.clone(),
-            numeric: arguments.numeric,
-            class: ClassFrom::BirthDate(arguments.birth_date_column.clone()),
-            reference: Some(arguments.label_column.clone()),
-        },
-    })
+/// A moment as a clock on the wall shows it.
+fn local_time(seconds: i64) -> String {
+    let zone = TimeZone::get("Europe/Amsterdam").unwrap_or(TimeZone::UTC);
+    let at = jiff::Timestamp::from_second(seconds)
+        .unwrap_or_default()
+        .to_zoned(zone);
+    at.strftime("%d-%m %H:%M").to_string()
 }
 
 /// The day where people live, which decides their age.

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use super::page::PurposeView;
 use super::report::{Report, ReportRow};
 use super::text::{erasure_line, local};
+use crate::html::{self, escape};
 use crate::language::Language;
 use crate::view::refusal_text;
 
@@ -20,23 +21,6 @@ th { font-weight: 600; width: 11rem; }
 .hash { font: 8pt/1.3 monospace; overflow-wrap: anywhere; }
 @media print { body { margin: 0; max-width: none; padding: 0; } h2 { break-after: avoid; } }
 ";
-
-/// Text in an element or a quoted attribute.
-fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            c if c.is_control() => out.push(' '),
-            c => out.push(c),
-        }
-    }
-    out
-}
 
 /// A page that grows; writing to memory cannot fail.
 struct Page {
@@ -84,25 +68,17 @@ impl Page {
 
 /// The whole report.
 pub(super) fn html(report: &Report, language: Language) -> String {
+    let title = language.pick("Overzicht van vragen over u", "Overview of questions about you");
     let mut page = Page {
-        out: String::new(),
+        out: html::opening(title, STYLE, language),
         language,
     };
-    let title = page.pick("Overzicht van vragen over u", "Overview of questions about you");
-    let (code, title) = (language.pick("nl", "en"), escape(title));
-    let _ = writeln!(
-        page.out,
-        "<!DOCTYPE html>\n<html lang=\"{code}\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n\
-         <meta name=\"viewport\" content=\"width=device-width\">\n<meta name=\"robots\" content=\"noindex\">\n\
-         <title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n<h1>{title}</h1>"
-    );
     opening(&mut page, report);
     questions(&mut page, report);
     withheld(&mut page, report);
     kept(&mut page, report);
     rights(&mut page, report);
-    page.out.push_str("</main>\n</body>\n</html>\n");
+    page.out.push_str(html::CLOSING);
     page.out
 }
 
