@@ -17,7 +17,7 @@ use std::path::Path;
 
 use hitmachine_identifier::Bsn;
 use hitmachine_node::ask::{AskedPerson, Question};
-use hitmachine_node::source::class_on;
+use hitmachine_node::source::{AgeBracket, class_on};
 use hitmachine_node::{Node, NodeConfig};
 use hitmachine_testkit::deployment::{Deployment, Recipe};
 use jiff::civil::Date;
@@ -66,6 +66,8 @@ pub fn screening(node: &Node, bsn: &str, birth_date: &str) -> Question {
         persons: vec![AskedPerson {
             identifier: Bsn::parse(bsn, &admission).unwrap().canonical(),
             class: class_on(today(), birth_date).unwrap(),
+            bracket: AgeBracket::default(),
+            reference: None,
         }],
     }
 }

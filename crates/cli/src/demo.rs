@@ -14,7 +14,7 @@ use hitmachine_node::control::{Ask, AskPerson, Client, NumberKind, Reply, Reques
 use hitmachine_node::language::Language;
 use hitmachine_node::screen::ScreeningReport;
 use hitmachine_node::source::households::{self, HouseholdColumns, HouseholdOutcome, HouseholdSource};
-use hitmachine_node::source::{ClassFrom, Encoding, class_on};
+use hitmachine_node::source::{AgeBracket, ClassFrom, Encoding, class_on};
 use hitmachine_node::sync::{SyncOptions, SyncReport};
 use hitmachine_node::view::AnswerView;
 use hitmachine_node::{Node, NodeConfig};
@@ -369,6 +369,8 @@ async fn ask_back(
             kind: NumberKind::Bsn,
             number: number.into(),
             class: class.into(),
+            age: AgeBracket::default(),
+            reference: None,
         }],
     };
     match node.handle(Request::Ask(ask), Arc::new(|_| ())).await {

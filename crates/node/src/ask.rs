@@ -1,5 +1,6 @@
 //! One question: pseudonyms, the hub's answer, the proof that it was logged, and only then the answer.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +23,8 @@ use crate::alarm::Alarms;
 use crate::heads::{AcceptError, BackingError, Heads, HeldCosigned, Offered};
 use crate::journal::JournalEntry;
 use crate::link::{Link, LinkError};
+use crate::notification::{AskedAbout, Queue};
+use crate::source::AgeBracket;
 use crate::state::{State, StateError};
 
 /// The refusal after which the covenant is fetched anew and the question asked once more.
@@ -43,12 +46,26 @@ pub struct Question {
 }
 
 /// One person asked about.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct AskedPerson {
     /// BSN, or another number.
     pub identifier: CanonicalIdentifier,
     /// Minor or adult.
     pub class: SubjectClass,
+    /// Who is to be told that one asked; stays here.
+    pub bracket: AgeBracket,
+    /// The asker's own reference of the person, for the letter; stays here.
+    pub reference: Option<Box<str>>,
+}
+
+/// Without the reference: it may be a name.
+impl fmt::Debug for AskedPerson {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AskedPerson")
+            .field("identifier", &self.identifier)
+            .field("class", &self.class)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What may be shown: the log's proof has been checked.
@@ -227,6 +244,8 @@ pub struct Inquirer {
     pub(crate) verifier: LogVerifier,
     pub(crate) heads: Arc<Heads>,
     pub(crate) alarms: Arc<Alarms>,
+    /// Whom to inform; `None` if this node keeps no such queue.
+    pub(crate) notifications: Option<Arc<Queue>>,
 }
 
 impl Inquirer {
@@ -236,10 +255,13 @@ impl Inquirer {
     /// [`AskError`]; in none of these cases is anything known about the persons.
     pub async fn ask(&self, question: &Question) -> Result<VerifiedAnswer, AskError> {
         Self::check(question)?;
-        let answer = self.send_once(&self.prepare(question).await?).await?;
+        let mut prepared = self.prepare(question).await?;
+        let mut answer = self.send_once(&prepared).await?;
         if answer.persons.iter().any(PersonAnswer::is_of_another_covenant) {
-            return self.send_once(&self.prepare(question).await?).await;
+            prepared = self.prepare(question).await?;
+            answer = self.send_once(&prepared).await?;
         }
+        self.notify(question, &answer, prepared.covenant()).await?;
         Ok(answer)
     }
 
@@ -296,8 +318,12 @@ impl Inquirer {
     ) -> Result<Option<Prepared>, AskError> {
         let covenant = self.link.covenant().await?;
         let query = query::parse(signed).ok();
-        let query = query.filter(|query| query.covenant == covenant.version());
-        Ok(query.map(|query| Prepared {
+        let Some(mut query) = query.filter(|query| query.covenant == covenant.version()) else {
+            return Ok(None);
+        };
+        // The same key signs the same bytes in the same way: what was kept need not hold it.
+        self.sign_live(&mut query, &covenant)?;
+        Ok(Some(Prepared {
             query,
             covenant,
             made,
@@ -358,6 +384,39 @@ impl Inquirer {
         }
     }
 
+    /// Puts the persons whose entry says that they were looked up in the queue of those to be informed. An answer is
+    /// not shown before that is durable: nobody would know whom to tell.
+    pub(crate) async fn notify(
+        &self,
+        question: &Question,
+        answer: &VerifiedAnswer,
+        covenant: &Arc<Covenant>,
+    ) -> Result<(), AskError> {
+        let Some(queue) = self.notifications.clone() else {
+            return Ok(());
+        };
+        let answered = question.persons.iter().zip(&answer.persons);
+        let persons: Vec<AskedPerson> = answered
+            .filter(|(_, answer)| matches!(answer.outcome, Outcome::Found(_)))
+            .map(|(person, _)| person.clone())
+            .collect();
+        let (covenant, purpose) = (Arc::clone(covenant), question.purpose.clone());
+        let (case, user) = (question.case.clone(), question.user.id.clone());
+        let writing = tokio::task::spawn_blocking(move || {
+            let asked: Vec<_> = persons
+                .iter()
+                .map(|person| AskedAbout {
+                    identifier: &person.identifier,
+                    class: person.class,
+                    bracket: person.bracket,
+                    reference: person.reference.as_deref(),
+                })
+                .collect();
+            queue.asked(&covenant, &purpose, case.as_str(), user.as_str(), &asked)
+        });
+        Ok(writing.await.map_err(|_| AskError::Stopped)??)
+    }
+
     /// Persons of one refusal share its entry.
     fn own_entries(&self, answer: &VerifiedAnswer) -> Vec<JournalEntry> {
         let time_ms = u64::try_from(self.clock.now().as_millisecond()).unwrap_or(0);
@@ -407,13 +466,20 @@ impl Inquirer {
             signed: SignedRequest::default(),
         };
         query.signed = signer.sign(query::encode(&query));
+        self.sign_live(&mut query, covenant)?;
+        Ok(query)
+    }
+
+    /// Signs what partners that answer live get of a question, if it goes to one.
+    fn sign_live(&self, query: &mut Query, covenant: &Covenant) -> Result<(), AskError> {
         let own = &self.link.own().partner;
         let purpose = covenant.purpose(&query.purpose);
         if purpose.is_some_and(|purpose| purpose.asks_live(covenant, own)) {
-            let frame = LiveFrame::of(own, &query).encode();
-            query.signed = query.signed.with_live(signer.sign_live(&frame));
+            let signer = self.signer.as_ref().ok_or(AskError::NoSigningKey)?;
+            let frame = LiveFrame::of(own, query).encode();
+            query.signed = std::mem::take(&mut query.signed).with_live(signer.sign_live(&frame));
         }
-        Ok(query)
+        Ok(())
     }
 
     /// The asking node's duty, before anything is shown: the log's signature, the proof that it only grew, the

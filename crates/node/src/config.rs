@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use crate::OpenError;
 use crate::language::Language;
-use crate::source::CsvSource;
+use crate::source::Source;
 
 /// Prefix of environment variables that override single settings.
 pub const ENV_PREFIX: &str = "HITMACHINE_NODE_";
@@ -59,12 +59,15 @@ pub struct NodeConfig {
     /// How questions are answered, if the covenant says that this organisation answers live.
     #[serde(default)]
     pub live: LiveSection,
-    /// Files with the persons this organisation knows; none for one that only asks.
-    #[serde(default)]
-    pub source: Vec<CsvSource>,
     /// Screenings of lists.
     #[serde(default)]
     pub screening: ScreeningSection,
+    /// Files and databases with the persons this organisation knows; none for one that only asks.
+    #[serde(default)]
+    pub source: Vec<Source>,
+    /// How persons are informed that one asked about them.
+    #[serde(default)]
+    pub notification: NotificationSection,
     /// What is logged, and how.
     #[serde(default)]
     pub log: LogConfig,
@@ -227,6 +230,28 @@ impl Default for NoticeSection {
     }
 }
 
+/// `[notification]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct NotificationSection {
+    /// Whether this node keeps a queue of persons to be informed (AVG art. 14). One that cannot ask keeps none.
+    pub enabled: bool,
+    /// Whether the person's number is kept with it, encrypted, for an organisation that has no reference of its own.
+    pub keep_number: bool,
+    /// How many months a notification is kept after it was sent or found not to be needed.
+    pub keep_months: u16,
+}
+
+impl Default for NotificationSection {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            keep_number: false,
+            keep_months: 12,
+        }
+    }
+}
+
 /// `[screening]`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -274,7 +299,7 @@ impl NodeConfig {
             *file = resolve(path, &*file);
         }
         for source in &mut config.source {
-            source.path = resolve(path, &source.path);
+            source.resolve(|each| resolve(path, each));
         }
         Ok(config)
     }

@@ -30,8 +30,10 @@ use crate::failure::Failure;
 use crate::live::LiveListView;
 use crate::node::{Node, OpenError};
 use crate::notice::{NoticeAsk, NoticeReply, Which};
+use crate::notification::task::{NotificationAsk, NotificationReply};
 use crate::officer::task::{OfficerAsk, OfficerReply};
 use crate::screening::{ScreenAsk, ScreenReply};
+use crate::source::AgeBracket;
 use crate::sync::{Progress, SyncOptions, SyncReport};
 use crate::view::{AnswerView, StatusView};
 
@@ -60,6 +62,8 @@ pub enum Request {
     Covenant,
     /// Do something about a screening.
     Screening(Box<ScreenAsk>),
+    /// Do something with the queue of persons to be informed.
+    Notification(Box<NotificationAsk>),
 }
 
 /// One question as typed.
@@ -90,6 +94,12 @@ pub struct AskPerson {
     pub number: Zeroizing<String>,
     /// Minor or adult.
     pub class: ClassWord,
+    /// Age, as far as it matters for whom to inform.
+    #[serde(default)]
+    pub age: AgeBracket,
+    /// The asker's own reference of the person; it does not leave this machine.
+    #[serde(default)]
+    pub reference: Option<String>,
 }
 
 /// Which number.
@@ -152,6 +162,8 @@ pub enum Reply {
     Covenant(CovenantReply),
     /// What came of it; every answer in it is proven.
     Screening(Box<ScreenReply>),
+    /// Persons to be informed.
+    Notification(NotificationReply),
     /// It did not work.
     Failed(Failure),
 }
@@ -193,6 +205,7 @@ impl Node {
                 let replied = self.screening(*ask, progress).await;
                 replied.map(Box::new).map(Reply::Screening)
             }
+            Request::Notification(ask) => self.notification(*ask).await.map(Reply::Notification),
         };
         result.unwrap_or_else(Reply::Failed)
     }
@@ -217,6 +230,11 @@ impl Node {
             persons.push(AskedPerson {
                 identifier,
                 class: person.class.into(),
+                bracket: match person.class {
+                    ClassWord::Adult => AgeBracket::From16,
+                    ClassWord::Minor => person.age,
+                },
+                reference: person.reference.clone().map(Into::into),
             });
         }
         let responsible = ask.responsible.filter(|id| !id.is_empty());
@@ -299,6 +317,7 @@ impl Node {
                 .and_then(|covenant| covenant.partner(&own.partner))
                 .filter(|own| own.answers == Answers::Live)
                 .and_then(|_| self.answering.view().ok()),
+            notifications: self.notification_counts(),
         }
     }
 }

@@ -234,8 +234,8 @@ impl Failure {
         )
     }
 
-    /// A source file that cannot be used.
+    /// A source that cannot be used.
     pub fn source(error: &SourceError) -> Self {
-        Self::new(error.code(), exit::USAGE, chain(error), error.text_nl())
+        Self::new(error.code(), error.exit_code(), chain(error), error.text_nl())
     }
 }

@@ -9,6 +9,7 @@
 //! - [`live`] answers questions at this node, for an organisation that does not hand over its register.
 //! - [`ask`] asks one question and verifies the answer; [`screening`] asks about a list of households, and
 //!   [`screen`] shows what came of it.
+//! - [`notification`] keeps who must be told that one asked about them.
 //! - [`officer`] is for the privacy officer: searching, showing and checking the hub's log.
 //! - [`control`] lets the command line speak to a node that is running ([`serve`]).
 
@@ -27,6 +28,7 @@ mod link;
 pub mod live;
 mod node;
 pub mod notice;
+pub mod notification;
 pub mod officer;
 mod register;
 pub mod screen;

@@ -25,6 +25,7 @@ use crate::link::{Link, LinkError, Own};
 use crate::live::{Answering, LocalSet};
 use crate::notice::book::NoticeBook;
 use crate::notice::hook::{Hook, HookConfigError};
+use crate::notification::Queue;
 use crate::register::LocalRegister;
 use crate::screening::Screenings;
 use crate::state::{State, StateError, StateKey};
@@ -134,6 +135,7 @@ struct Local {
     notices: Arc<NoticeBook>,
     local: Arc<LocalSet>,
     screenings: Screenings,
+    notifications: Option<Arc<Queue>>,
 }
 
 impl Local {
@@ -153,10 +155,15 @@ impl Local {
         let with = (Arc::clone(&state), Arc::clone(clock));
         let alarms = Alarms::load(evidence_dir, config.partner.clone(), with.0, with.1)?;
         let trusted = config.covenant_administrators.clone();
+        let notifying = config.notification.clone();
+        let notifications = (notifying.enabled && config.signing_key.is_some())
+            .then(|| Queue::load(&state, notifying, Arc::clone(clock)))
+            .transpose()?;
         Ok(Self {
             agreements: Arc::new(Agreements::load(&state, trusted)?),
             notices: Arc::new(NoticeBook::load(&state, Arc::clone(clock))?),
             local: Arc::new(LocalSet::load(&state, &register)?),
+            notifications: notifications.map(Arc::new),
             screenings: Screenings::open(&state, config.screening.keep_days)?,
             heads: Arc::new(heads),
             alarms: Arc::new(alarms),
@@ -269,6 +276,7 @@ impl Node {
             notices,
             local,
             screenings,
+            notifications,
         } = opened?;
         let timeout = Duration::from_secs(config.broker.timeout_seconds.max(1));
         let link = Link::new(
@@ -311,6 +319,7 @@ impl Node {
             verifier,
             heads,
             alarms,
+            notifications,
         };
         Ok(Self {
             config,

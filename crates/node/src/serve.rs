@@ -76,7 +76,7 @@ async fn keep_in_step(node: &Arc<Node>) {
         .config()
         .source
         .iter()
-        .map(|source| source.path.clone())
+        .filter_map(|source| source.watched().map(Into::into))
         .collect();
     let mut pause = FIRST_PAUSE;
     loop {

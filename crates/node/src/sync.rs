@@ -20,7 +20,7 @@ use crate::config::SyncSection;
 use crate::link::{Link, LinkError};
 use crate::live::LocalSet;
 use crate::register::{LocalRegister, Wanted, for_broker};
-use crate::source::{self, CsvSource, ReadOutcome, SourceError};
+use crate::source::{self, ReadOutcome, Source, SourceError};
 use crate::state::{LocalChange, State, StateError};
 use crate::view::IssueView;
 
@@ -82,7 +82,7 @@ impl SyncError {
     pub fn may_pass(&self) -> bool {
         match self {
             Self::Link(error) => error.may_pass(),
-            Self::Source(SourceError::Changed) => true,
+            Self::Source(error) => error.may_pass(),
             _ => false,
         }
     }
@@ -170,7 +170,7 @@ pub struct SyncReport {
 
 /// What a sync works with.
 pub struct Synchroniser {
-    pub(crate) sources: Vec<CsvSource>,
+    pub(crate) sources: Vec<Source>,
     pub(crate) settings: SyncSection,
     pub(crate) admission: Admission,
     pub(crate) pseudonymiser: Arc<dyn Pseudonymiser>,

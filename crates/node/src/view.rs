@@ -13,6 +13,7 @@ use crate::alarm::Alarm;
 use crate::ask::VerifiedAnswer;
 use crate::language::Language;
 use crate::live::LiveView;
+use crate::notification::Counts;
 use crate::source::RowIssue;
 
 /// An answer whose proof has been checked.
@@ -326,6 +327,9 @@ pub struct StatusView {
     /// How answering live goes; absent if the covenant does not say that this organisation does, or cannot be asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub live: Option<LiveView>,
+    /// Persons to be informed that this organisation asked about them; absent if this node keeps no queue.
+    #[serde(default)]
+    pub notifications: Option<Counts>,
 }
 
 impl StatusView {
@@ -406,6 +410,18 @@ impl StatusView {
                 language.pick("Vragen vandaag (laatste)", "Questions today (last)"),
                 &format!("{} ({last})", live.questions_today),
             ]);
+        }
+        if let Some(counts) = self.notifications {
+            let counts = format!(
+                "{} {}, {} {}, {} {}",
+                counts.due,
+                language.pick("te versturen", "to be sent"),
+                counts.overdue,
+                language.pick("te laat", "overdue"),
+                counts.deferred,
+                language.pick("uitgesteld", "deferred"),
+            );
+            table.add_row([language.pick("Kennisgevingen", "Notifications"), &counts]);
         }
         let mut text = format!("{table}\n");
         for alarm in &self.alarms {

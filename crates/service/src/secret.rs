@@ -24,6 +24,8 @@ const MARK: &str = "hitmachine";
 const CREDENTIAL: &str = "credential:";
 /// Longest key file accepted, in bytes: the line is at most 101 with its end.
 const MAX_KEY_FILE: usize = 256;
+/// Longest file with a password, in bytes.
+const MAX_TEXT_FILE: usize = 4096;
 
 /// What a key is for. A file for one purpose is refused for another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -284,27 +286,21 @@ fn parse(bytes: &[u8], purpose: Purpose) -> Result<(u32, Zeroizing<[u8; 32]>), W
 pub struct SecretText(Zeroizing<String>);
 
 impl SecretText {
-    /// Reads it from a file that only its owner can read, or a systemd credential, under the rules of key files: one
-    /// line of printable ASCII characters, at most [`MAX_TEXT`](Self::MAX_TEXT).
+    /// Reads it as [`read_text`] does; printable ASCII characters without spaces.
     ///
     /// # Errors
     /// [`SecretError`].
     pub fn read(spec: impl AsRef<Path>) -> Result<Self, SecretError> {
-        let (path, bytes) = read_guarded(spec.as_ref(), Self::MAX_TEXT + 2)?;
-        let malformed = |problem| SecretError::Malformed {
-            path: path.clone(),
-            problem,
-        };
-        let text = std::str::from_utf8(&bytes).map_err(|_| malformed("not text"))?;
-        let text = text.strip_suffix('\n').unwrap_or(text);
-        if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(malformed("not one line of printable characters without spaces"));
+        let spec = spec.as_ref();
+        let text = read_text(spec)?;
+        if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(SecretError::Malformed {
+                path: spec.to_owned(),
+                problem: "not one line of printable characters without spaces",
+            });
         }
-        Ok(Self(Zeroizing::new(text.to_owned())))
+        Ok(Self(text))
     }
-
-    /// Most characters.
-    pub const MAX_TEXT: usize = 4096;
 
     /// The text.
     pub fn expose_secret(&self) -> &str {
@@ -316,6 +312,29 @@ impl fmt::Debug for SecretText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SecretText(REDACTED)")
     }
+}
+
+/// A password: the one line of a file that only its owner can read, without its end. `spec` is a path or
+/// `credential:<name>`.
+///
+/// # Errors
+/// [`SecretError`]: as for a key file; [`SecretError::Malformed`] if it is empty, no text, or of more than one line.
+pub fn read_text(spec: impl AsRef<Path>) -> Result<Zeroizing<String>, SecretError> {
+    let (path, bytes) = read_guarded(spec.as_ref(), MAX_TEXT_FILE)?;
+    let malformed = |problem| SecretError::Malformed {
+        path: path.clone(),
+        problem,
+    };
+    let text = std::str::from_utf8(&bytes).map_err(|_| malformed("not text"))?;
+    let line = text.strip_suffix('\n').unwrap_or(text);
+    let line = line.strip_suffix('\r').unwrap_or(line);
+    if line.is_empty() {
+        return Err(malformed("empty"));
+    }
+    if line.contains(['\n', '\0']) {
+        return Err(malformed("more than one line"));
+    }
+    Ok(Zeroizing::new(line.to_owned()))
 }
 
 /// The name in `credential:<name>`.

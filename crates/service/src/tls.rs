@@ -34,6 +34,8 @@ pub const RELOAD_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Protocol of every connection: HTTP/2, RFC 9113 §3.2.
 const ALPN: &[u8] = b"h2";
+/// Protocol of a connection to PostgreSQL.
+const DATABASE_ALPN: &[u8] = b"postgresql";
 
 /// Why there is no TLS configuration.
 #[derive(Debug, thiserror::Error)]
@@ -154,6 +156,31 @@ pub fn client_config(identity: &TlsIdentity, authority: &Path) -> Result<Arc<Cli
         .with_root_certificates(roots(authority)?)
         .with_client_cert_resolver(Arc::new(reloading));
     config.alpn_protocols = vec![ALPN.to_vec()];
+    config.resumption = Resumption::disabled();
+    Ok(Arc::new(config))
+}
+
+/// Configuration of a client that reads a database with a certificate of `authority` (PEM, one or more roots). TLS 1.3
+/// as everywhere; because databases of today do not know it yet, X25519MLKEM768 is preferred, not demanded.
+///
+/// # Errors
+/// [`TlsError`]: the file is missing or damaged.
+pub fn database_config(authority: &Path) -> Result<Arc<ClientConfig>, TlsError> {
+    let provider = CryptoProvider {
+        kx_groups: vec![
+            aws_lc_rs::kx_group::X25519MLKEM768,
+            aws_lc_rs::kx_group::X25519,
+            aws_lc_rs::kx_group::SECP256R1,
+            aws_lc_rs::kx_group::SECP384R1,
+        ],
+        ..aws_lc_rs::default_provider()
+    };
+    let mut config = ClientConfig::builder_with_provider(Arc::new(provider))
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .map_err(setup)?
+        .with_root_certificates(roots(authority)?)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![DATABASE_ALPN.to_vec()];
     config.resumption = Resumption::disabled();
     Ok(Arc::new(config))
 }

@@ -157,7 +157,7 @@ pub(super) fn start(dir: &Path, now: Timestamp, last_logged: Option<Timestamp>) 
         store: Arc::new(store),
         reader,
         index: Arc::new(crate::indexer::open(&dir.join("index"), [6; 32], size).unwrap()),
-        witnesses: witnesses,
+        witnesses,
         clock: Arc::clone(&hands) as Arc<dyn Clock>,
         last_logged,
         metrics: Metrics::new(&mut prometheus_client::registry::Registry::default()),

@@ -9,7 +9,7 @@ use hitmachine_node::control::{AskPerson, NumberKind, Reply, Request};
 use hitmachine_node::officer::page::PageView;
 use hitmachine_node::officer::report::Report;
 use hitmachine_node::officer::task::{Aim, OfficerAsk, OfficerReply, SearchAsk, Task};
-use hitmachine_node::source::class_on;
+use hitmachine_node::source::{AgeBracket, class_on};
 use hitmachine_service::exit;
 use hitmachine_testkit::deployment::Deployment;
 use jiff::civil::Date;
@@ -43,6 +43,8 @@ pub(super) async fn report(
         kind: NumberKind::Bsn,
         number: number.into(),
         class: class.into(),
+        age: AgeBracket::default(),
+        reference: None,
     };
     let ask = OfficerAsk {
         user: "demo-functionaris".into(),

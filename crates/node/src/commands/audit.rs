@@ -11,6 +11,7 @@ use hitmachine_node::officer::page::{PageView, RowView};
 use hitmachine_node::officer::report::Report;
 use hitmachine_node::officer::task::{Aim, OfficerAsk, OfficerReply, Range, SearchAsk, Task};
 use hitmachine_node::officer::{csv, ldv, text};
+use hitmachine_node::source::AgeBracket;
 use hitmachine_service::{console, exit};
 use indicatif::ProgressBar;
 
@@ -399,6 +400,8 @@ fn person(skn: bool) -> std::io::Result<AskPerson> {
         kind: if skn { NumberKind::Skn } else { NumberKind::Bsn },
         number: number(skn)?,
         class: ClassWord::Adult,
+        age: AgeBracket::default(),
+        reference: None,
     })
 }
 

@@ -5,7 +5,9 @@ mod audit_arguments;
 mod covenant;
 mod files;
 mod notice;
+mod notifications;
 mod screen;
+mod sources;
 
 use std::error::Error;
 use std::io::{IsTerminal, Read};
@@ -14,11 +16,14 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand};
-use hitmachine_node::control::{Ask, AskPerson, ClassWord, Client, NumberKind, Reply, Request};
+use hitmachine_core::SubjectClass;
+use hitmachine_identifier::contains_bsn;
+use hitmachine_node::ask::AskError;
+use hitmachine_node::control::{Ask, AskPerson, Client, NumberKind, Reply, Request};
 use hitmachine_node::failure::Failure;
 use hitmachine_node::language::Language;
 use hitmachine_node::screen::Frame;
-use hitmachine_node::source::class_on;
+use hitmachine_node::source::{Age, age_on};
 use hitmachine_node::sync::{Progress, SyncOptions, SyncReport};
 use hitmachine_node::view::table;
 use hitmachine_node::{Node, NodeConfig};
@@ -68,7 +73,7 @@ enum Command {
     },
     /// Ask about one person. The BSN is asked for, or read from standard input; it is never an argument.
     Query(QueryArguments),
-    /// Ask about every household of a CSV list.
+    /// Ask about every household of a list: CSV, or the first sheet of a spreadsheet (.xlsx).
     Screen(Box<screen::ScreenArguments>),
     /// What this node answered itself, for an organisation that answers live.
     #[command(subcommand)]
@@ -83,6 +88,12 @@ enum Command {
         #[arg(long)]
         changes: bool,
     },
+    /// Keep track of informing the persons whom you asked about (AVG art. 14).
+    #[command(subcommand)]
+    Notification(notifications::NotificationCommand),
+    /// Try out the sources of persons.
+    #[command(subcommand)]
+    Source(sources::SourceCommand),
     /// Search, show, export and check the hub's log; for the privacy officer.
     #[command(subcommand)]
     Audit(audit_arguments::Audit),
@@ -128,6 +139,9 @@ struct QueryArguments {
     /// Minor or adult, if the birth date is not known.
     #[arg(long, value_parser = ["minor", "adult"])]
     class: Option<String>,
+    /// Your own reference of the person, by which a letter finds them later; kept here only. Never a BSN.
+    #[arg(long)]
+    label: Option<String>,
     /// The number is an SKN, not a BSN.
     #[arg(long)]
     skn: bool,
@@ -168,6 +182,8 @@ pub(crate) fn run(arguments: Arguments) -> ExitCode {
             Command::Status => shell.status(config).await,
             Command::Notice(arguments) => shell.notice(config, arguments).await,
             Command::Covenant { changes } => shell.covenant(config, changes).await,
+            Command::Notification(command) => shell.notification(config, command).await,
+            Command::Source(source) => shell.source(config, source).await,
             Command::Audit(audit) => shell.audit(config, audit).await,
         }
     });
@@ -295,9 +311,9 @@ impl Shell {
     }
 
     async fn query(&self, config: NodeConfig, arguments: QueryArguments) -> Outcome {
-        let class = match (arguments.birth_date, arguments.class.as_deref()) {
-            (Some(date), _) => match class_on(today(), &date) {
-                Ok(class) => class.into(),
+        let age = match (arguments.birth_date, arguments.class.as_deref()) {
+            (Some(date), _) => match age_on(today(), &date) {
+                Ok(age) => age,
                 Err(problem) => {
                     console::complain(format_args!(
                         "hitmachine-node: --birth-date: {}",
@@ -306,9 +322,12 @@ impl Shell {
                     return Err(ExitCode::from(exit::USAGE));
                 }
             },
-            (None, Some("minor")) => ClassWord::Minor,
-            _ => ClassWord::Adult,
+            (None, Some("minor")) => Age::of_class(SubjectClass::Minor),
+            _ => Age::of_class(SubjectClass::Adult),
         };
+        if arguments.label.as_deref().is_some_and(contains_bsn) {
+            return Err(self.failed(&AskError::BsnInText("the label").into()));
+        }
         let kind = if arguments.skn {
             NumberKind::Skn
         } else {
@@ -322,7 +341,13 @@ impl Shell {
             user: frame.user,
             role: frame.role,
             responsible: frame.responsible,
-            persons: vec![AskPerson { kind, number, class }],
+            persons: vec![AskPerson {
+                kind,
+                number,
+                class: age.class.into(),
+                age: age.bracket,
+                reference: arguments.label,
+            }],
         };
         let Reply::Asked(answer) = self.call(config, Request::Ask(ask)).await? else {
             return Err(ExitCode::from(exit::REFUSED));

@@ -147,6 +147,8 @@ impl From<&HouseholdOutcome> for List {
                             .into_owned()
                             .into(),
                         class: person.class.into(),
+                        age: person.bracket,
+                        reference: person.reference.as_deref().map(Into::into),
                     },
                 })
                 .collect(),

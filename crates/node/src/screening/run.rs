@@ -244,6 +244,10 @@ impl Run<'_> {
             let view = self.answered(&asked, &prepared, &answer);
             let verdict = self.verdict(&answer);
             if matches!(verdict, Verdict::Answered) {
+                // First, so that a stop in between cannot leave somebody uninformed.
+                let question = self.node.question(question(&self.frame, asked.persons.clone()))?;
+                let inquirer = &self.node.inquirer;
+                inquirer.notify(&question, &answer, prepared.covenant()).await?;
                 self.store.answer(self.id, number, &view).await?;
                 self.done.fetch_add(view.persons.len() as u64, Ordering::Relaxed);
                 self.say();

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::io::Read;
+use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::PathBuf;
 
 use hitmachine_core::SubjectClass;
@@ -11,13 +11,16 @@ use hitmachine_pseudonym::CanonicalIdentifier;
 use jiff::civil::Date;
 use serde::Deserialize;
 
-use super::csv_source::{ClassFrom, ClassWord, Delimiter, Encoding, NumberType, OneClass};
+use super::cells::{needed_text, optional_text};
+use super::columns::{ClassFrom, ClassWord, Delimiter, Encoding, NumberType, OneClass};
+use super::date::AgeBracket;
 use super::issue::{IssueKind, Issues, RowIssue, SourceError};
 use super::person::PersonReader;
-use super::table::{Format, Table};
-use super::{PROGRESS_ROWS, Progress, file_name, with_file};
+use super::table::{self, Format};
+use super::{PROGRESS_ROWS, Progress, Rows, file_name, with_file, xlsx};
 
-/// A CSV file with households; where it is and how it is written.
+/// A CSV file or a spreadsheet (`.xlsx`, of which the first sheet counts) with households. Which of the two it is
+/// tells its content; `delimiter` and `encoding` are for CSV.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HouseholdSource {
@@ -85,6 +88,8 @@ pub struct Person {
     pub identifier: CanonicalIdentifier,
     /// Minor or adult on the day of reading.
     pub class: SubjectClass,
+    /// Who is to be told that one asked, by the age on the day of reading.
+    pub bracket: AgeBracket,
     /// The asker's own label.
     pub reference: Option<Box<str>>,
 }
@@ -147,18 +152,33 @@ pub fn read(
     today: Date,
     progress: Progress<'_>,
 ) -> Result<HouseholdOutcome, SourceError> {
-    with_file(&source.path, |file, size| {
-        read_from(file, size, source, admission, today, progress)
+    with_file(&source.path, |mut file, size| {
+        let mut head = [0; 4];
+        let is_spreadsheet = file.read_exact(&mut head).is_ok() && head == *b"PK\x03\x04";
+        file.seek(SeekFrom::Start(0)).map_err(SourceError::Read)?;
+        if is_spreadsheet {
+            read_rows(size, source, admission, today, progress, &mut |wanted, visit| {
+                xlsx::each_row(file, None, wanted, visit)
+            })
+        } else {
+            let format = Format {
+                delimiter: source.delimiter,
+                encoding: source.encoding,
+            };
+            read_rows(size, source, admission, today, progress, &mut |wanted, visit| {
+                table::each_row(file, format, wanted, visit)
+            })
+        }
     })
 }
 
-pub(super) fn read_from(
-    bytes: impl Read,
+pub(super) fn read_rows(
     size: u64,
     source: &HouseholdSource,
     admission: &Admission,
     today: Date,
     progress: Progress<'_>,
+    rows: Rows<'_>,
 ) -> Result<HouseholdOutcome, SourceError> {
     let columns = &source.columns;
     let persons = PersonReader::new(
@@ -176,17 +196,12 @@ pub(super) fn read_from(
         wanted.push(name);
         wanted.len() - 1
     });
-    let format = Format {
-        delimiter: source.delimiter,
-        encoding: source.encoding,
-    };
-    let mut table = Table::open(bytes, format, &wanted)?;
     let mut issues = Issues::new(file_name(&source.path));
     let mut outcome = HouseholdOutcome::default();
     let mut by_name: HashMap<Box<str>, usize> = HashMap::new();
-    while let Some(line) = table.next_line()? {
+    rows(&wanted, &mut |line| {
         outcome.total_rows += 1;
-        if outcome.total_rows.is_multiple_of(PROGRESS_ROWS) {
+        if outcome.total_rows.is_multiple_of(PROGRESS_ROWS) && line.bytes_read > 0 {
             progress(line.bytes_read.min(size), size);
         }
         let row = line.row;
@@ -194,14 +209,14 @@ pub(super) fn read_from(
             Ok(cells) => cells,
             Err(kind) => {
                 issues.add(row, None, kind);
-                continue;
+                return;
             }
         };
-        let name: Box<str> = match cells.needed(household_at) {
+        let name: Box<str> = match needed_text(cells, household_at) {
             Ok(name) => name.into(),
             Err(kind) => {
                 issues.add(row, Some(&columns.household), kind);
-                continue;
+                return;
             }
         };
         let at = *by_name.entry(name).or_insert_with_key(|name| {
@@ -214,19 +229,18 @@ pub(super) fn read_from(
             outcome.households.len() - 1
         });
         let Some(household) = outcome.households.get_mut(at) else {
-            continue;
+            return;
         }; // always there: put in above
-        let person = persons.read(&cells).and_then(|(identifier, class)| {
+        let person = persons.read(cells).and_then(|(identifier, age)| {
             let reference = match reference_at {
-                Some(at) => cells
-                    .optional(at)
-                    .map_err(|kind| (columns.reference.as_deref(), kind))?,
+                Some(at) => optional_text(cells, at).map_err(|kind| (columns.reference.as_deref(), kind))?,
                 None => None,
             };
             Ok(Person {
                 row,
                 identifier,
-                class,
+                class: age.class,
+                bracket: age.bracket,
                 reference,
             })
         });
@@ -253,7 +267,7 @@ pub(super) fn read_from(
                 issues.add(row, column, kind);
             }
         }
-    }
+    })?;
     progress(size, size);
     (outcome.issues, outcome.issue_count) = issues.finish();
     Ok(outcome)

@@ -5,6 +5,9 @@ use std::sync::Arc;
 use std::{fmt, io};
 
 use hitmachine_identifier::{BsnError, SknError};
+use hitmachine_service::exit;
+
+pub use super::database::{DatabaseProblem, Unreached};
 
 /// Most issues of one file that are kept; more are only counted.
 pub const MAX_ISSUES: usize = 1_000;
@@ -79,6 +82,20 @@ pub enum IssueKind {
     /// The class column holds another word.
     #[error("not a class; words: minor, minderjarig, adult, volwassen")]
     Class,
+    /// The field holds a number that cannot be a person's.
+    #[error("the number is negative or not whole")]
+    NotWhole,
+    /// A truth value, an error, an array: something that is no text, number or date, or not the one that is needed.
+    #[error("the field holds another kind of value than this column needs")]
+    CellType,
+    /// A formula. What it came to is in the file, but perhaps of long ago.
+    #[error("the cell is a formula, and its result may be out of date; paste the column as values")]
+    Formula,
+    /// Merged cells: only the first of them has the value.
+    #[error(
+        "the cell is merged with others, so rows lack their own value; undo the merging and fill each row"
+    )]
+    Merged,
     /// This partner does not register persons of this class.
     #[error("the covenant does not let this organisation register persons of this class")]
     ClassNotRegistered,
@@ -103,6 +120,10 @@ impl IssueKind {
             Self::DatePartial => "birth_date_partial",
             Self::DateImplausible => "birth_date_implausible",
             Self::Class => "class_unknown",
+            Self::NotWhole => "number_not_whole",
+            Self::CellType => "cell_type",
+            Self::Formula => "cell_formula",
+            Self::Merged => "cell_merged",
             Self::ClassNotRegistered => "class_not_registered",
             Self::Duplicate => "duplicate",
             Self::DuplicateOtherClass => "duplicate_other_class",
@@ -123,6 +144,15 @@ impl IssueKind {
             }
             Self::DateImplausible => "de geboortedatum ligt in de toekomst of meer dan 130 jaar terug",
             Self::Class => "geen klasse; woorden: minor, minderjarig, adult, volwassen",
+            Self::NotWhole => "het getal is negatief of niet heel",
+            Self::CellType => "het veld bevat een ander soort waarde dan deze kolom nodig heeft",
+            Self::Formula => {
+                "de cel is een formule en de uitkomst kan verouderd zijn; plak de kolom als waarden"
+            }
+            Self::Merged => {
+                "de cel is samengevoegd met andere, zodat rijen geen eigen waarde hebben; hef de samenvoeging op en \
+                 vul elke rij"
+            }
             Self::ClassNotRegistered => {
                 "deze organisatie registreert volgens het convenant geen personen van deze klasse"
             }
@@ -150,6 +180,50 @@ pub enum SourceError {
     /// Reading stopped halfway.
     #[error("reading the source file failed")]
     Read(#[source] io::Error),
+    /// A password file or the certificates of a database cannot be used.
+    #[error("what is needed to reach the database cannot be used")]
+    Access(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The database does not answer; it may come back.
+    #[error("the database of source {name} cannot be reached: {reason}")]
+    Unreachable {
+        /// Name of the source.
+        name: String,
+        /// Why.
+        reason: Unreached,
+    },
+    /// The database refuses. What it says itself may hold values of persons, so it is never passed on.
+    #[error("the database refuses ({code}): {problem}")]
+    Database {
+        /// SQLSTATE of PostgreSQL, or the result code of `SQLite`.
+        code: String,
+        /// In our own words.
+        problem: DatabaseProblem,
+    },
+    /// No such sheet in the spreadsheet.
+    #[error("no sheet '{wanted}' in the spreadsheet; found: {found}")]
+    NoSheet {
+        /// Sheet looked for.
+        wanted: String,
+        /// Sheets that are there, shortened.
+        found: String,
+    },
+    /// The spreadsheet is encrypted, or of the old format.
+    #[error(
+        "the spreadsheet is protected by a password or of the old .xls format; save it as .xlsx without a password"
+    )]
+    Protected,
+    /// Not a spreadsheet at all.
+    #[error("the file is not an .xlsx spreadsheet")]
+    NotASpreadsheet,
+    /// A spreadsheet that breaks its format's rules.
+    #[error("the spreadsheet is damaged or not of Excel's form; open it and save it again as .xlsx")]
+    DamagedSpreadsheet,
+    /// Unpacked it would be larger than any list of persons.
+    #[error("the spreadsheet is larger than {most_mib} MiB when unpacked")]
+    TooLarge {
+        /// The most that is read, in MiB.
+        most_mib: u64,
+    },
     /// Not one row, not even a header. (A header without rows is no error but zero rows.)
     #[error("the file is empty: not even a header row")]
     Empty,
@@ -157,7 +231,7 @@ pub enum SourceError {
     #[error("the file is UTF-16 text; save it as 'CSV UTF-8'")]
     Utf16,
     /// An Excel file under another name.
-    #[error("the file is a spreadsheet, not CSV; save it as 'CSV UTF-8'")]
+    #[error("the file is a spreadsheet, not CSV; save it as 'CSV UTF-8' or set kind = \"xlsx\"")]
     Spreadsheet,
     /// Lines end in a carriage return alone.
     #[error("the lines of the file end as on old Macintosh computers; save it as 'CSV UTF-8'")]
@@ -205,11 +279,40 @@ pub enum SourceError {
 }
 
 impl SourceError {
+    /// Whether trying again later may help without anybody doing anything.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Changed | Self::Unreachable { .. } => true,
+            Self::Database { problem, .. } => *problem == DatabaseProblem::Busy,
+            _ => false,
+        }
+    }
+
+    /// Exit code of a process that ends because of it.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Unreachable { .. }
+            | Self::Database {
+                problem: DatabaseProblem::Busy,
+                ..
+            } => exit::UNREACHABLE,
+            _ => exit::USAGE,
+        }
+    }
+
     /// Stable name for machines.
     pub fn code(&self) -> &'static str {
         match self {
             Self::Open { .. } => "source_open",
             Self::Read(_) => "source_read",
+            Self::Access(_) => "source_access",
+            Self::Unreachable { .. } => "source_unreachable",
+            Self::Database { problem, .. } => problem.code(),
+            Self::NoSheet { .. } => "sheet_missing",
+            Self::Protected => "spreadsheet_protected",
+            Self::NotASpreadsheet => "spreadsheet_not",
+            Self::DamagedSpreadsheet => "spreadsheet_damaged",
+            Self::TooLarge { .. } => "spreadsheet_too_large",
             Self::Empty => "source_empty",
             Self::Utf16 => "source_utf16",
             Self::Spreadsheet => "source_spreadsheet",
@@ -229,10 +332,27 @@ impl SourceError {
         match self {
             Self::Open { path, .. } => format!("bronbestand {} kan niet worden geopend", path.display()),
             Self::Read(_) => "het lezen van het bronbestand is mislukt".into(),
+            Self::Access(_) => "wat nodig is om de database te bereiken, is niet bruikbaar".into(),
+            Self::Unreachable { name, reason } => {
+                format!("de database van bron {name} is niet bereikbaar: {}", reason.text_nl())
+            }
+            Self::Database { code, problem } => format!("de database weigert ({code}): {}", problem.text_nl()),
+            Self::NoSheet { wanted, found } => format!("geen blad '{wanted}' in het rekenblad; wel: {found}"),
+            Self::Protected => {
+                "het rekenblad is beveiligd met een wachtwoord of is een oud .xls-bestand; sla het op als .xlsx zonder \
+                 wachtwoord"
+                    .into()
+            }
+            Self::NotASpreadsheet => "het bestand is geen .xlsx-rekenblad".into(),
+            Self::DamagedSpreadsheet => {
+                "het rekenblad is beschadigd of niet zoals Excel het schrijft; open het en sla het opnieuw op als .xlsx"
+                    .into()
+            }
+            Self::TooLarge { most_mib } => format!("het rekenblad is uitgepakt groter dan {most_mib} MiB"),
             Self::Empty => "het bestand is leeg: er is niet eens een kopregel".into(),
             Self::Utf16 => "het bestand is UTF-16-tekst; sla het op als 'CSV UTF-8'".into(),
             Self::Spreadsheet => {
-                "het bestand is een rekenblad, geen CSV; sla het op als 'CSV UTF-8'".into()
+                "het bestand is een rekenblad, geen CSV; sla het op als 'CSV UTF-8' of stel kind = \"xlsx\" in".into()
             }
             Self::LineEnds => {
                 "de regels eindigen zoals op oude Macintosh-computers; sla het op als 'CSV UTF-8'".into()

@@ -1,30 +1,40 @@
-//! Where a partner's people come from: CSV files exported by its own systems.
+//! Where a partner's people come from: files exported by its own systems (CSV, spreadsheets) or a query to a database
+//! (PostgreSQL, `SQLite`).
 //!
-//! [`read`] turns a file into rows that may be registered and a list of what was wrong with the others. A bad row is
+//! [`read`] turns a source into rows that may be registered and a list of what was wrong with the others. A bad row is
 //! reported by file, row, column and reason, never by value, and the rest goes on. What makes a whole file
 //! untrustworthy (no such column, a quotation mark that swallows rows, a change while it was read) is a
 //! [`SourceError`] instead, because persons that are missing from a list are withdrawn from the register.
 //!
 //! [`households`] reads the list of a screening by the same rules.
 //!
+//! Each kind of source brings rows of values; what a row means is told in one place for all.
+//!
 //! Person numbers live in [`CanonicalIdentifier`], which erases itself. The file's own bytes pass through buffers of
 //! the CSV library and the operating system: the last row read is overwritten here, the rest is out of reach.
 
-mod csv_source;
+mod cells;
+pub mod check;
+mod columns;
+mod database;
 mod date;
 mod guard;
+mod header;
 pub mod households;
 mod issue;
 mod person;
+mod postgresql;
+mod settings;
+mod sqlite;
 mod table;
 #[cfg(test)]
 mod tests;
+mod xlsx;
 
 use std::collections::HashMap;
 use std::fmt;
 use std::fs::{File, Metadata};
 use std::hash::{BuildHasher as _, RandomState};
-use std::io::Read;
 use std::path::Path;
 
 use hitmachine_core::SubjectClass;
@@ -32,12 +42,15 @@ use hitmachine_identifier::Admission;
 use hitmachine_pseudonym::CanonicalIdentifier;
 use jiff::civil::Date;
 
-pub use self::csv_source::{ClassFrom, Columns, CsvSource, Delimiter, Encoding, NumberType};
-pub use self::date::class_on;
+use self::cells::{Visit, optional_text};
+pub use self::columns::{ClassFrom, Columns, Delimiter, Encoding, NumberType};
+pub use self::date::{Age, AgeBracket, age_on, class_on};
 use self::issue::Issues;
-pub use self::issue::{IssueKind, MAX_ISSUES, RowIssue, SourceError};
+pub use self::issue::{DatabaseProblem, IssueKind, MAX_ISSUES, RowIssue, SourceError, Unreached};
 use self::person::PersonReader;
-use self::table::{Format, Table};
+use self::settings::file_name;
+pub use self::settings::{Place, Postgresql, Source};
+use self::table::Format;
 
 /// Called with the bytes read so far and the bytes in all, now and then and at the end.
 pub type Progress<'a> = &'a mut dyn FnMut(u64, u64);
@@ -63,9 +76,11 @@ impl fmt::Debug for SourceRow {
     }
 }
 
-/// What a file held.
+/// What a source held.
 #[derive(Debug, Default)]
 pub struct ReadOutcome {
+    /// The names in its header row, or of the columns of its result.
+    pub names: Vec<String>,
     /// The persons who may be registered, each once, in the order of the file.
     pub rows: Vec<SourceRow>,
     /// What was wrong with other rows: the first [`MAX_ISSUES`], in the order of the file.
@@ -87,25 +102,62 @@ pub struct ReadOutcome {
 /// # Errors
 /// [`SourceError`] if the file as a whole cannot be trusted; nothing of it may then be used.
 pub fn read(
-    source: &CsvSource,
+    source: &Source,
     admission: &Admission,
     today: Date,
     allowed_classes: &[SubjectClass],
     progress: Progress<'_>,
 ) -> Result<ReadOutcome, SourceError> {
-    with_file(&source.path, |file, size| {
-        read_from(file, size, source, admission, today, allowed_classes, progress)
-    })
+    let mut with = |size: u64, rows: Rows<'_>| {
+        read_rows(
+            source,
+            admission,
+            today,
+            allowed_classes,
+            (size, &mut *progress),
+            rows,
+        )
+    };
+    match &source.place {
+        Place::Csv {
+            path,
+            delimiter,
+            encoding,
+        } => {
+            let format = Format {
+                delimiter: *delimiter,
+                encoding: *encoding,
+            };
+            with_file(path, |file, size| {
+                with(size, &mut |wanted, visit| {
+                    table::each_row(file, format, wanted, visit)
+                })
+            })
+        }
+        Place::Xlsx { path, sheet } => with_file(path, |file, size| {
+            with(size, &mut |wanted, visit| {
+                xlsx::each_row(file, sheet.as_deref(), wanted, visit)
+            })
+        }),
+        Place::Sqlite { path, query } => with(0, &mut |wanted, visit| {
+            sqlite::each_row(path, query, wanted, visit)
+        }),
+        Place::Postgresql(server) => with(0, &mut |wanted, visit| {
+            postgresql::each_row(&source.name, server, wanted, visit)
+        }),
+    }
 }
 
-fn read_from(
-    bytes: impl Read,
-    size: u64,
-    source: &CsvSource,
+/// Calls the visitor with each row of a source, of which it wants these columns; returns the names of all columns.
+type Rows<'a> = &'a mut dyn FnMut(&[&str], Visit<'_>) -> Result<Vec<String>, SourceError>;
+
+fn read_rows(
+    source: &Source,
     admission: &Admission,
     today: Date,
     allowed_classes: &[SubjectClass],
-    progress: Progress<'_>,
+    (size, progress): (u64, Progress<'_>),
+    rows: Rows<'_>,
 ) -> Result<ReadOutcome, SourceError> {
     let columns = &source.columns;
     let persons = PersonReader::new(
@@ -121,34 +173,27 @@ fn read_from(
         wanted.push(name);
         wanted.len() - 1
     });
-    let format = Format {
-        delimiter: source.delimiter,
-        encoding: source.encoding,
-    };
-    let mut table = Table::open(bytes, format, &wanted)?;
-    let mut issues = Issues::new(file_name(&source.path));
+    let mut issues = Issues::new(source.name.clone());
     let mut outcome = ReadOutcome::default();
     let mut seen = Seen::default();
-    while let Some(line) = table.next_line()? {
+    let names = rows(&wanted, &mut |line| {
         outcome.total_rows += 1;
-        if outcome.total_rows.is_multiple_of(PROGRESS_ROWS) {
+        if outcome.total_rows.is_multiple_of(PROGRESS_ROWS) && line.bytes_read > 0 {
             progress(line.bytes_read.min(size), size);
         }
         let row = line.row;
         let parsed = line.cells.map_err(|kind| (None, kind)).and_then(|cells| {
-            let (identifier, class) = persons.read(&cells)?;
-            if !allowed_classes.contains(&class) {
+            let (identifier, age) = persons.read(cells)?;
+            if !allowed_classes.contains(&age.class) {
                 return Err((persons.class_column(), IssueKind::ClassNotRegistered));
             }
             let reference = match reference {
-                Some(at) => cells
-                    .optional(at)
-                    .map_err(|kind| (columns.reference.as_deref(), kind))?,
+                Some(at) => optional_text(cells, at).map_err(|kind| (columns.reference.as_deref(), kind))?,
                 None => None,
             };
             Ok(SourceRow {
                 identifier,
-                class,
+                class: age.class,
                 reference,
             })
         });
@@ -171,8 +216,9 @@ fn read_from(
             },
             Err((column, kind)) => issues.add(row, column, kind),
         }
-    }
+    })?;
     progress(size, size);
+    outcome.names = names;
     (outcome.issues, outcome.issue_count) = issues.finish();
     Ok(outcome)
 }
@@ -224,11 +270,4 @@ fn with_file<T>(
 
 fn state(metadata: &Metadata) -> (u64, Option<std::time::SystemTime>) {
     (metadata.len(), metadata.modified().ok())
-}
-
-fn file_name(path: &Path) -> String {
-    path.file_name()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned()
 }

@@ -5,10 +5,10 @@ use hitmachine_identifier::{Admission, Bsn, Skn};
 use hitmachine_pseudonym::CanonicalIdentifier;
 use jiff::civil::Date;
 
-use super::csv_source::{ClassFrom, NumberType};
-use super::date::class_on;
+use super::cells::{Cells, Value, needed, needed_text};
+use super::columns::{ClassFrom, NumberType};
+use super::date::{Age, birth_date};
 use super::issue::IssueKind;
-use super::table::Cells;
 
 /// Positions of the columns in [`PersonReader::columns`].
 pub(super) const IDENTIFIER: usize = 0;
@@ -60,38 +60,55 @@ impl<'a> PersonReader<'a> {
         }
     }
 
-    pub(super) fn read(
-        &self,
-        cells: &Cells<'_>,
-    ) -> Result<(CanonicalIdentifier, SubjectClass), InColumn<'a>> {
+    /// The number, and how old the person is as far as the source says.
+    pub(super) fn read(&self, cells: &dyn Cells) -> Result<(CanonicalIdentifier, Age), InColumn<'a>> {
         let identifier = self
             .identifier(cells)
             .map_err(|kind| (Some(self.identifier_column), kind))?;
-        let class = self.class(cells).map_err(|kind| (self.class_column(), kind))?;
-        Ok((identifier, class))
+        let age = self.age(cells).map_err(|kind| (self.class_column(), kind))?;
+        Ok((identifier, age))
     }
 
-    fn identifier(&self, cells: &Cells<'_>) -> Result<CanonicalIdentifier, IssueKind> {
-        let text = cells.needed(IDENTIFIER)?;
+    fn identifier(&self, cells: &dyn Cells) -> Result<CanonicalIdentifier, IssueKind> {
         let admission = self.admission;
-        Ok(match (self.number, self.numeric) {
-            (NumberType::Bsn, false) => Bsn::parse(&text, admission)?.canonical(),
-            (NumberType::Bsn, true) => Bsn::parse_numeric_text(&text, admission)?.canonical(),
-            (NumberType::Skn, false) => Skn::parse(&text)?.canonical(),
-            (NumberType::Skn, true) => Skn::parse_numeric_text(&text)?.canonical(),
+        Ok(match (needed(cells, IDENTIFIER)?, self.number, self.numeric) {
+            (Value::Text(text), NumberType::Bsn, false) => Bsn::parse(&text, admission)?.canonical(),
+            (Value::Text(text), NumberType::Bsn, true) => {
+                Bsn::parse_numeric_text(&text, admission)?.canonical()
+            }
+            (Value::Text(text), NumberType::Skn, false) => Skn::parse(&text)?.canonical(),
+            (Value::Text(text), NumberType::Skn, true) => Skn::parse_numeric_text(&text)?.canonical(),
+            // A field that is stored as a number has lost its leading zeros.
+            (Value::Whole(number), of, _) => {
+                let number = u64::try_from(number).map_err(|_| IssueKind::NotWhole)?;
+                match of {
+                    NumberType::Bsn => Bsn::from_number(number, admission)?.canonical(),
+                    NumberType::Skn => Skn::from_number(number)?.canonical(),
+                }
+            }
+            (Value::Fraction(_), ..) => return Err(IssueKind::NotWhole),
+            (Value::Date(_), ..) => return Err(IssueKind::CellType),
+            (Value::Empty, ..) => return Err(IssueKind::Empty),
         })
     }
 
-    fn class(&self, cells: &Cells<'_>) -> Result<SubjectClass, IssueKind> {
+    fn age(&self, cells: &dyn Cells) -> Result<Age, IssueKind> {
         match self.class {
-            ClassFrom::Fixed(class) => Ok(*class),
-            ClassFrom::BirthDate(_) => class_on(self.today, &cells.needed(CLASS)?),
+            ClassFrom::Fixed(class) => Ok(Age::of_class(*class)),
+            ClassFrom::BirthDate(_) => {
+                let birth = match needed(cells, CLASS)? {
+                    Value::Date(date) => date,
+                    Value::Fraction(_) => return Err(IssueKind::DateForm),
+                    other => birth_date(&other.shown().ok_or(IssueKind::Empty)?)?,
+                };
+                Age::on(self.today, birth)
+            }
             ClassFrom::Column(_) => {
-                let word = cells.needed(CLASS)?;
+                let word = needed_text(cells, CLASS)?;
                 let is = |words: [&str; 2]| words.iter().any(|one| word.eq_ignore_ascii_case(one));
                 match (is(["minor", "minderjarig"]), is(["adult", "volwassen"])) {
-                    (true, _) => Ok(SubjectClass::Minor),
-                    (_, true) => Ok(SubjectClass::Adult),
+                    (true, _) => Ok(Age::of_class(SubjectClass::Minor)),
+                    (_, true) => Ok(Age::of_class(SubjectClass::Adult)),
                     _ => Err(IssueKind::Class),
                 }
             }

@@ -5,17 +5,14 @@ use std::io::Read;
 
 use csv::{ByteRecord, Reader, ReaderBuilder, Terminator};
 
-use super::csv_source::{Delimiter, Encoding};
+use super::cells::{Cells, Line, Value, Visit};
+use super::columns::{Delimiter, Encoding};
 use super::guard::{Guard, Stop};
+use super::header::{self, DATA_DIGITS};
 use super::issue::{IssueKind, SourceError};
 use super::person::IDENTIFIER;
 
 const BUFFER: usize = 64 * 1024;
-/// Most columns, and characters of each, that a message about the header shows.
-const SHOWN_COLUMNS: usize = 20;
-const SHOWN_CHARACTERS: usize = 40;
-/// A header cell with this many digits is data: a BSN without its leading zeros still has seven.
-const DATA_DIGITS: usize = 7;
 
 /// How a file is written.
 #[derive(Clone, Copy)]
@@ -25,7 +22,7 @@ pub(super) struct Format {
 }
 
 /// A CSV file, read row by row.
-pub(super) struct Table<R> {
+struct Table<R> {
     reader: Reader<Guard<R>>,
     record: ByteRecord,
     longest: usize,
@@ -37,57 +34,42 @@ pub(super) struct Table<R> {
     inside: u64,
 }
 
-/// A row that is not empty.
-pub(super) struct Line<'a> {
-    /// Number as a spreadsheet shows it.
-    pub(super) row: u64,
-    /// Bytes of the file taken so far.
-    pub(super) bytes_read: u64,
-    /// The wanted fields, unless the row is not as wide as the header.
-    pub(super) cells: Result<Cells<'a>, IssueKind>,
-}
-
 /// The fields of a row.
-pub(super) struct Cells<'a> {
+struct Fields<'a> {
     record: &'a ByteRecord,
     places: &'a [usize],
     encoding: Encoding,
 }
 
-impl<'a> Cells<'a> {
-    /// The text of wanted column `at`, without white space around it; an issue if there is none.
-    pub(super) fn needed(&self, at: usize) -> Result<Cow<'a, str>, IssueKind> {
-        let text = self.text(at)?;
-        if text.is_empty() {
-            Err(IssueKind::Empty)
-        } else {
-            Ok(text)
-        }
-    }
-
-    /// The text of wanted column `at`, without white space around it; `None` if there is none.
-    pub(super) fn optional(&self, at: usize) -> Result<Option<Box<str>>, IssueKind> {
-        let text = self.text(at)?;
-        Ok(if text.is_empty() { None } else { Some(text.into()) })
-    }
-
-    fn text(&self, at: usize) -> Result<Cow<'a, str>, IssueKind> {
+impl Cells for Fields<'_> {
+    fn value(&self, at: usize) -> Result<Value<'_>, IssueKind> {
         let field = self
             .places
             .get(at)
             .and_then(|place| self.record.get(*place))
             .unwrap_or_default();
-        let text = decode(field, self.encoding).ok_or(IssueKind::Encoding)?;
-        Ok(match text {
-            Cow::Borrowed(text) => Cow::Borrowed(text.trim()),
-            Cow::Owned(text) => Cow::Owned(text.trim().to_owned()),
-        })
+        decode(field, self.encoding)
+            .map(Value::text)
+            .ok_or(IssueKind::Encoding)
     }
+}
+
+/// Calls `visit` with each row of a CSV file that holds anything; returns the names in its header row. The first of
+/// the `wanted` columns is the identifier.
+pub(super) fn each_row(
+    bytes: impl Read,
+    format: Format,
+    wanted: &[&str],
+    visit: Visit<'_>,
+) -> Result<Vec<String>, SourceError> {
+    let (mut table, names) = Table::open(bytes, format, wanted)?;
+    while table.next_line(visit)? {}
+    Ok(names)
 }
 
 impl<R: Read> Table<R> {
     /// Reads the header and finds the `wanted` columns; the first of them is the identifier.
-    pub(super) fn open(bytes: R, mut format: Format, wanted: &[&str]) -> Result<Self, SourceError> {
+    fn open(bytes: R, mut format: Format, wanted: &[&str]) -> Result<(Self, Vec<String>), SourceError> {
         let (guard, marked_utf8) = Guard::open(bytes)?;
         if marked_utf8 {
             format.encoding = Encoding::Utf8;
@@ -114,31 +96,29 @@ impl<R: Read> Table<R> {
         if table.advance()?.is_none() {
             return Err(SourceError::Empty);
         }
-        table.places = header(&table.record, format.encoding, wanted)?;
+        let names = header(&table.record, format.encoding)?;
+        table.places = header::places(&names, wanted)?;
         table.width = table.record.len();
-        Ok(table)
+        Ok((table, names))
     }
 
-    /// The next row that holds anything.
-    pub(super) fn next_line(&mut self) -> Result<Option<Line<'_>>, SourceError> {
+    /// Calls `visit` with the next row that holds anything; `false` if there is none.
+    fn next_line(&mut self, visit: Visit<'_>) -> Result<bool, SourceError> {
         let Some(row) = self.advance()? else {
-            return Ok(None);
+            return Ok(false);
         };
-        let bytes_read = self.reader.get_ref().passed();
-        let cells = if self.record.len() == self.width {
-            Ok(Cells {
-                record: &self.record,
-                places: &self.places,
-                encoding: self.format.encoding,
-            })
-        } else {
-            Err(IssueKind::Width)
+        let fields = Fields {
+            record: &self.record,
+            places: &self.places,
+            encoding: self.format.encoding,
         };
-        Ok(Some(Line {
+        let whole = self.record.len() == self.width;
+        visit(Line {
             row,
-            bytes_read,
-            cells,
-        }))
+            bytes_read: self.reader.get_ref().passed(),
+            cells: if whole { Ok(&fields) } else { Err(IssueKind::Width) },
+        });
+        Ok(true)
     }
 
     /// Puts the next record that is not blank into `self.record`; returns its row number.
@@ -203,7 +183,7 @@ impl<R> Drop for Table<R> {
     }
 }
 
-fn header(record: &ByteRecord, encoding: Encoding, wanted: &[&str]) -> Result<Vec<usize>, SourceError> {
+fn header(record: &ByteRecord, encoding: Encoding) -> Result<Vec<String>, SourceError> {
     let names = record
         .iter()
         .map(|cell| decode(cell, encoding).map(|name| name.trim().to_owned()))
@@ -215,48 +195,7 @@ fn header(record: &ByteRecord, encoding: Encoding, wanted: &[&str]) -> Result<Ve
     if names.iter().any(|name| name.replace("\r\n", "\n").contains('\r')) {
         return Err(SourceError::LineEnds);
     }
-    let place = |wanted: &&str| {
-        let wanted = wanted.trim();
-        let mut places = names
-            .iter()
-            .enumerate()
-            .filter(|(_, name)| name.to_lowercase() == wanted.to_lowercase());
-        match (places.next(), places.next()) {
-            (Some((place, _)), None) => Ok(place),
-            (Some(_), Some(_)) => Err(SourceError::AmbiguousColumn {
-                wanted: wanted.to_owned(),
-            }),
-            (None, _) => Err(missing(wanted, &names)),
-        }
-    };
-    wanted.iter().map(place).collect()
-}
-
-fn missing(wanted: &str, names: &[String]) -> SourceError {
-    let wanted = wanted.to_owned();
-    let digits = |name: &String| name.chars().filter(|character| character.is_numeric()).count();
-    if names.iter().any(|name| digits(name) >= DATA_DIGITS) {
-        return SourceError::NoHeaderRow { wanted };
-    }
-    let shown = |name: &String| {
-        let mut short: String = name
-            .chars()
-            .take(SHOWN_CHARACTERS)
-            .map(|character| if character.is_control() { ' ' } else { character })
-            .collect();
-        if name.chars().nth(SHOWN_CHARACTERS).is_some() {
-            short.push('…');
-        }
-        short
-    };
-    let mut found: Vec<String> = names.iter().take(SHOWN_COLUMNS).map(shown).collect();
-    if names.len() > SHOWN_COLUMNS {
-        found.push("…".into());
-    }
-    SourceError::MissingColumn {
-        wanted,
-        found: found.join(", "),
-    }
+    Ok(names)
 }
 
 fn decode(field: &[u8], encoding: Encoding) -> Option<Cow<'_, str>> {

@@ -8,7 +8,10 @@
 
 mod files;
 mod households;
+mod spreadsheets;
+mod sqlite_files;
 
+use std::io;
 use std::path::PathBuf;
 
 use hitmachine_identifier::{Admission, Bsn};
@@ -38,24 +41,40 @@ fn made_up(number: usize) -> String {
         .unwrap()
 }
 
-fn source(columns: &str) -> CsvSource {
+fn source(columns: &str) -> Source {
     toml::from_str(&format!("path = \"folder/clients.csv\"\n{columns}")).unwrap()
 }
 
-fn usual() -> CsvSource {
+fn usual() -> Source {
     source("[columns]\nidentifier = \"bsn\"\nbirth_date = \"geboren\"\nreference = \"dossier\"")
 }
 
-fn read_bytes(source: &CsvSource, bytes: &[u8]) -> Result<ReadOutcome, SourceError> {
-    read_from(
-        bytes,
-        bytes.len() as u64,
-        source,
-        &admission(),
-        TODAY,
-        BOTH,
-        &mut |_, _| {},
-    )
+fn read_bytes(source: &Source, bytes: &[u8]) -> Result<ReadOutcome, SourceError> {
+    read_classes(source, bytes, BOTH)
+}
+
+fn read_classes(source: &Source, bytes: &[u8], classes: &[SubjectClass]) -> Result<ReadOutcome, SourceError> {
+    read_stream(source, bytes, bytes.len() as u64, classes, &mut |_, _| {})
+}
+
+fn read_stream(
+    source: &Source,
+    bytes: impl io::Read,
+    size: u64,
+    classes: &[SubjectClass],
+    progress: Progress<'_>,
+) -> Result<ReadOutcome, SourceError> {
+    let Place::Csv {
+        delimiter, encoding, ..
+    } = source.place
+    else {
+        panic!("not CSV")
+    };
+    let format = Format { delimiter, encoding };
+    let mut bytes = Some(bytes);
+    let mut rows =
+        |wanted: &[&str], visit: Visit<'_>| table::each_row(bytes.take().unwrap(), format, wanted, visit);
+    read_rows(source, &admission(), TODAY, classes, (size, progress), &mut rows)
 }
 
 fn read_text(text: &str) -> ReadOutcome {
@@ -220,7 +239,10 @@ fn encodings() {
     // A mark proves UTF-8, whatever the configuration says.
     let outcome = read_bytes(&source, format!("\u{feff}bsn;café\n{A};€ 5\n").as_bytes()).unwrap();
     assert_eq!(outcome.rows[0].reference.as_deref(), Some("€ 5"));
-    source.encoding = Encoding::Utf8;
+    let Place::Csv { encoding, .. } = &mut source.place else {
+        panic!()
+    };
+    *encoding = Encoding::Utf8;
     assert!(matches!(
         read_bytes(&source, &bytes),
         Err(SourceError::HeaderEncoding)
@@ -285,16 +307,7 @@ fn classes_in_words_and_classes_not_allowed() {
     }
     let text = format!("bsn;soort\n{A};minor\n{B};adult\n");
     let allowed = &[SubjectClass::Minor];
-    let outcome = read_from(
-        text.as_bytes(),
-        0,
-        &source,
-        &admission(),
-        TODAY,
-        allowed,
-        &mut |_, _| {},
-    )
-    .unwrap();
+    let outcome = read_classes(&source, text.as_bytes(), allowed).unwrap();
     assert_eq!(
         (numbers(&outcome), issues(&outcome)),
         (vec![A.into()], vec!["3/soort/class_not_registered".into()])

@@ -221,3 +221,30 @@ fn a_missing_file_is_named() {
     let error = error_of(Path::new("/nowhere/node.key"));
     assert_eq!(error.to_string(), "cannot read /nowhere/node.key");
 }
+
+#[test]
+fn a_password_is_one_line_that_only_the_owner_can_read() {
+    let (_folder, path) = key_file();
+    for (text, expected) in [
+        ("a pass word", Ok("a pass word")),
+        ("geheim\n", Ok("geheim")),
+        ("geheim\r\n", Ok("geheim")),
+        ("", Err(())),
+        ("\n", Err(())),
+        ("two\nlines\n", Err(())),
+    ] {
+        fs::write(&path, text).unwrap();
+        let found = read_text(&path);
+        assert_eq!(
+            found.as_ref().map(|text| text.as_str()).map_err(|_| ()),
+            expected,
+            "{text:?}"
+        );
+        if let Err(error) = found {
+            assert!(matches!(error, SecretError::Malformed { .. }), "{error:?}");
+        }
+    }
+    fs::write(&path, "geheim").unwrap();
+    set_mode(&path, 0o640);
+    assert!(matches!(read_text(&path), Err(SecretError::Mode { .. })));
+}

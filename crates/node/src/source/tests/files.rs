@@ -1,7 +1,7 @@
 //! What is wrong with a file as a whole, and what is big.
 
 use std::fs;
-use std::io::{self, Write as _};
+use std::io::{self, Read, Write as _};
 use std::time::Instant;
 
 use super::*;
@@ -132,7 +132,7 @@ fn an_open_quotation_mark_is_not_read_to_the_end_of_a_large_file() {
         then: line,
         taken: &mut taken,
     };
-    let result = read_from(endless, 0, &usual(), &admission(), TODAY, BOTH, &mut |_, _| {});
+    let result = read_stream(&usual(), endless, 0, BOTH, &mut |_, _| {});
     assert!(
         matches!(result, Err(SourceError::QuoteNotClosed { row: 2 })),
         "{result:?}"
@@ -179,7 +179,7 @@ fn a_line_of_100_megabytes_is_refused_after_the_first_of_them() {
             then: b"x",
             taken: &mut taken,
         };
-        let result = read_from(reader, 0, &usual(), &admission(), TODAY, BOTH, &mut |_, _| {});
+        let result = read_stream(&usual(), reader, 0, BOTH, &mut |_, _| {});
         match result {
             Err(SourceError::LineTooLong { line: found }) => assert_eq!(found, line),
             other => panic!("{other:?}"),
@@ -210,18 +210,19 @@ fn the_longest_line_allowed_is_read() {
 fn a_file_that_changes_while_it_is_read_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let mut source = usual();
-    source.path = folder.path().join("clients.csv");
-    fs::write(&source.path, format!("bsn;geboren;dossier\n{A};1-2-2016;\n")).unwrap();
+    let path = folder.path().join("clients.csv");
+    source.resolve(|_| path.clone());
+    fs::write(&path, format!("bsn;geboren;dossier\n{A};1-2-2016;\n")).unwrap();
     let reading = |progress: Progress<'_>| read(&source, &admission(), TODAY, BOTH, progress);
     assert_eq!(reading(&mut |_, _| {}).unwrap().rows.len(), 1);
     let append = |_, _| {
-        let mut file = fs::OpenOptions::new().append(true).open(&source.path).unwrap();
+        let mut file = fs::OpenOptions::new().append(true).open(&path).unwrap();
         file.write_all(b"more").unwrap();
     };
     assert!(matches!(reading(&mut { append }), Err(SourceError::Changed)));
-    fs::remove_file(&source.path).unwrap();
+    fs::remove_file(&path).unwrap();
     assert!(matches!(reading(&mut |_, _| {}), Err(SourceError::Open { .. })));
-    source.path = folder.path().to_owned();
+    source.resolve(|_| folder.path().to_owned());
     let folder_read = read(&source, &admission(), TODAY, BOTH, &mut |_, _| {});
     assert!(
         matches!(folder_read, Err(SourceError::Open { .. })),
@@ -234,15 +235,9 @@ fn progress_grows_to_the_size_of_the_file() {
     let text = format!("bsn;geboren;dossier\n{}", "x;y;z\n".repeat(50_000));
     let size = text.len() as u64;
     let mut calls = Vec::new();
-    read_from(
-        text.as_bytes(),
-        size,
-        &usual(),
-        &admission(),
-        TODAY,
-        BOTH,
-        &mut |done, of| calls.push((done, of)),
-    )
+    read_stream(&usual(), text.as_bytes(), size, BOTH, &mut |done, of| {
+        calls.push((done, of));
+    })
     .unwrap();
     assert!(calls.len() > 5 && calls.is_sorted(), "{calls:?}");
     assert_eq!(calls.last(), Some(&(size, size)));

@@ -1,6 +1,6 @@
 //! The list of a screening.
 
-use super::super::households::{Household, HouseholdOutcome, HouseholdSource, read, read_from};
+use super::super::households::{Household, HouseholdOutcome, HouseholdSource, read, read_rows};
 use super::*;
 
 fn list() -> HouseholdSource {
@@ -12,7 +12,13 @@ fn list() -> HouseholdSource {
 }
 
 fn read_text(text: &str) -> HouseholdOutcome {
-    read_from(text.as_bytes(), 0, &list(), &admission(), TODAY, &mut |_, _| {}).unwrap()
+    let format = Format {
+        delimiter: list().delimiter,
+        encoding: list().encoding,
+    };
+    let mut rows =
+        |wanted: &[&str], visit: Visit<'_>| table::each_row(text.as_bytes(), format, wanted, visit);
+    read_rows(0, &list(), &admission(), TODAY, &mut |_, _| {}, &mut rows).unwrap()
 }
 
 /// `name:row,row!bad` of each household.

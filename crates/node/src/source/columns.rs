@@ -1,28 +1,10 @@
-//! The configuration of a CSV source.
-
-use std::path::PathBuf;
+//! The configuration of columns, and of how a CSV file is written.
 
 use hitmachine_core::SubjectClass;
 use hitmachine_pseudonym::IdentifierType;
 use serde::Deserialize;
 
-/// A CSV file with people of this organisation; a `[[source]]` section of the configuration.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct CsvSource {
-    /// The file, a full list every time.
-    pub path: PathBuf,
-    /// What stands between the fields, `;` if nothing is said.
-    #[serde(default)]
-    pub delimiter: Delimiter,
-    /// How letters are written, `utf-8` if nothing is said. A file that begins with a UTF-8 mark is UTF-8 in any case.
-    #[serde(default)]
-    pub encoding: Encoding,
-    /// Which columns to read. Others are not looked at.
-    pub columns: Columns,
-}
-
-/// Columns of a [`CsvSource`], by their names in the header row; upper and lower case are the same.
+/// Columns of a [`Source`](super::Source), by their names in the header row or in the result of its query; upper and lower case are the same.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "RawColumns")]
 pub struct Columns {
@@ -30,7 +12,8 @@ pub struct Columns {
     pub identifier: String,
     /// Which number it is.
     pub identifier_type: NumberType,
-    /// Whether the column is numeric, so that leading zeros are lost (see `Bsn::parse_numeric_text`).
+    /// Whether text in the column is of a numeric one, so that leading zeros are lost (see
+    /// `Bsn::parse_numeric_text`). A cell that is stored as a number is read as one in any case.
     pub numeric: bool,
     /// Where the subject class comes from.
     pub class: ClassFrom,
@@ -172,65 +155,6 @@ impl ClassFrom {
             (None, None, Some(ClassWord::Minor)) => Ok(Self::Fixed(SubjectClass::Minor)),
             (None, None, Some(ClassWord::Adult)) => Ok(Self::Fixed(SubjectClass::Adult)),
             _ => Err(OneClass),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parse(columns: &str) -> Result<CsvSource, String> {
-        let text = format!("path = \"clients.csv\"\n[columns]\nidentifier = \"bsn\"\n{columns}");
-        toml::from_str(&text).map_err(|error| error.message().to_owned())
-    }
-
-    #[test]
-    fn a_short_section_has_the_usual_values() {
-        let source = parse("birth_date = \"geboortedatum\"").unwrap();
-        assert_eq!((source.delimiter.byte(), source.encoding), (b';', Encoding::Utf8));
-        assert_eq!(source.columns.class, ClassFrom::BirthDate("geboortedatum".into()));
-        assert_eq!(
-            (source.columns.identifier_type, source.columns.numeric),
-            (NumberType::Bsn, false)
-        );
-    }
-
-    #[test]
-    fn the_class_comes_from_exactly_one_place() {
-        let fixed = parse("fixed_class = \"minor\"").unwrap().columns.class;
-        assert_eq!(fixed, ClassFrom::Fixed(SubjectClass::Minor));
-        assert_eq!(
-            parse("class = \"k\"").unwrap().columns.class,
-            ClassFrom::Column("k".into())
-        );
-        for two in [
-            "",
-            "class = \"k\"\nbirth_date = \"g\"",
-            "class = \"k\"\nfixed_class = \"adult\"",
-        ] {
-            assert_eq!(parse(two).unwrap_err(), OneClass.to_string(), "{two}");
-        }
-    }
-
-    #[test]
-    fn mistakes_in_the_section_are_errors() {
-        for (wrong, says) in [
-            ("class = \"k\"\nclas = 1", "unknown field"),
-            ("fixed_class = \"child\"", "unknown variant"),
-            ("class = \"k\"\nidentifier_type = \"rsin\"", "unknown variant"),
-        ] {
-            assert!(parse(wrong).unwrap_err().contains(says), "{wrong}");
-        }
-        for character in ['"', '-', '.', 'a', '0', ' ', '\n', '\r', '€'] {
-            assert_eq!(
-                Delimiter::try_from(character),
-                Err(NotADelimiter),
-                "{character:?}"
-            );
-        }
-        for character in [';', ',', '|', '\t', ':'] {
-            assert!(Delimiter::try_from(character).is_ok(), "{character:?}");
         }
     }
 }
