@@ -3,7 +3,7 @@
 mod again;
 mod leaving;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
@@ -242,6 +242,12 @@ impl Hub {
             self.register()
                 .is_fresh(&partner.id, partner.stale_after_hours, now)
         })
+    }
+
+    /// How many persons each partner has registered, in the register that answers.
+    pub(crate) fn registrations(&self) -> BTreeMap<PartnerId, u64> {
+        let summary = self.register().summary().into_iter();
+        summary.map(|(partner, _, count)| (partner, count)).collect()
     }
 
     fn register(&self) -> RwLockReadGuard<'_, Register> {

@@ -16,6 +16,7 @@ mod live;
 mod metrics;
 mod notice;
 mod officer;
+mod overview;
 mod peer;
 mod publication;
 mod rules;

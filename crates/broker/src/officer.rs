@@ -25,6 +25,7 @@ use crate::alarm::Alarms;
 use crate::erasure::{self, Eraser, ErasingError};
 use crate::hub::{AskError, Hub};
 use crate::notice::Notices;
+use crate::overview;
 
 /// How long a search waits for the index to have everything that the log had when it came.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -249,6 +250,16 @@ impl Office {
             Action::Acknowledge(wanted) => self.acknowledge(wanted, self.hub.now().0),
             Action::Lift(wanted) => self.lift(&covenant, wanted, self.hub.now().0),
             Action::Erase(erase) => self.erase(&covenant, permit, erase).await?,
+            Action::Overview(wanted) => {
+                let wanted = match overview::wanted(wanted) {
+                    Ok(wanted) => wanted,
+                    Err(field) => return Ok(Err(Refusal::Malformed(field))),
+                };
+                let (reader, registrations) = (self.reader.clone(), self.hub.registrations());
+                let (now, _) = self.hub.now();
+                let count = move || overview::tables(&reader, &covenant, &registrations, wanted, now);
+                Ok(Found::Overview(blocking(count).await?))
+            }
         })
     }
 

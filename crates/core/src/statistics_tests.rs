@@ -166,15 +166,10 @@ fn one_small_cell_takes_three_others_with_it() {
 #[test]
 fn a_sum_that_pins_its_parts_is_not_left() {
     // Five ones under a total of 5: the sum is not small and there are five of them, and yet each is 1.
-    let (shown, truth) = grids(
+    let (shown, _) = grids(
         &[vec![1, 1, 1, 1, 1], vec![9, 9, 9, 9, 9], vec![8, 8, 8, 8, 8]],
         5,
     );
-    let open = Grid {
-        values: truth,
-        hidden: BTreeSet::new(),
-    };
-    assert!(open.is_determined((0, 0)));
     assert_eq!(shown[0][5], None, "{shown:?}");
 }
 

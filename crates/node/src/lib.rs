@@ -16,6 +16,7 @@
 mod agreements;
 mod alarm;
 pub mod ask;
+mod chart;
 pub mod config;
 pub mod control;
 pub mod covenant_view;

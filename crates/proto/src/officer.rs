@@ -100,6 +100,7 @@ pub fn action_code(action: &Action) -> &'static str {
         Action::WaitingNotices(_) => "waiting_notices",
         Action::Acknowledge(_) => "acknowledge",
         Action::Lift(_) => "lift",
+        Action::Overview(_) => "overview",
     }
 }
 

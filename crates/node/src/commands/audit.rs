@@ -10,14 +10,14 @@ use hitmachine_node::control::{AskPerson, ClassWord, Client, NumberKind, Reply, 
 use hitmachine_node::officer::page::{PageView, RowView};
 use hitmachine_node::officer::report::Report;
 use hitmachine_node::officer::task::{Aim, OfficerAsk, OfficerReply, Range, SearchAsk, Task};
-use hitmachine_node::officer::{csv, ldv, text};
+use hitmachine_node::officer::{csv, ldv, overview_sheets, text};
 use hitmachine_node::source::AgeBracket;
 use hitmachine_service::{console, exit};
 use indicatif::ProgressBar;
 
 use super::audit_arguments::{
     AlarmAction, Audit, Days, ExportArguments, FilterArguments, Format, OfficerArguments, OutcomeWord,
-    ReportArguments,
+    OverviewArguments, ReportArguments,
 };
 use super::files::{Output, folder, write};
 use super::{Outcome, Shell, bar, fail, number, open, print_json, show};
@@ -160,6 +160,7 @@ impl Shell {
             Audit::Overlap { officer, days } => (officer, Task::Overlap(self.days(&days)?)),
             Audit::Export(arguments) => return self.export(config, arguments).await,
             Audit::Report(arguments) => return self.person_report(config, arguments).await,
+            Audit::Overview(arguments) => return self.overview(config, arguments).await,
         };
         let one = matches!(task, Task::Show(_));
         let mut reply = self.session(config, officer).await?.task(task).await?;
@@ -197,6 +198,7 @@ impl Shell {
             OfficerReply::Erased(view) => text::erased(view, language),
             OfficerReply::Verified(view) => text::verify(view, language),
             OfficerReply::Overlap(view) => text::overlap(view, language),
+            OfficerReply::Overview(view) => overview_sheets::on_terminal(view, language),
         };
         if self.json {
             print_json(reply);
@@ -328,6 +330,51 @@ impl Shell {
                 .language
                 .pick("vragen in het overzicht", "questions in the report");
             console::print_line(format_args!("{rows} {of} {out}"));
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    async fn overview(&self, config: NodeConfig, arguments: OverviewArguments) -> Outcome {
+        let failed = |error: std::io::Error| fail(&error, exit::USAGE);
+        let task = Task::Overview {
+            year: arguments.year,
+            quarter: arguments.quarter.unwrap_or(0),
+            threshold: arguments.threshold,
+        };
+        let Some(out) = arguments.out else {
+            let reply = self.session(config, arguments.officer).await?.task(task).await?;
+            return Ok(self.tell(&reply, false));
+        };
+        // Before anything is asked: these files are made only at the end.
+        folder(&out).map_err(failed)?;
+        let begin = |name: String| Output::create(&out.join(name), arguments.force).map_err(failed);
+        let (page, json) = (begin("overview.html".into())?, begin("overview.json".into())?);
+        let reply = self.session(config, arguments.officer).await?.task(task).await?;
+        let OfficerReply::Overview(view) = reply else {
+            return Err(ExitCode::from(exit::REFUSED));
+        };
+        let report = &view.report;
+        let text = serde_json::to_vec_pretty(report).map_err(|error| fail(&error, exit::REFUSED))?;
+        let mut files = vec![(page, report.html(self.language).into_bytes()), (json, text)];
+        for sheet in overview_sheets::sheets(report, self.language) {
+            let bytes = overview_sheets::csv(&sheet).map_err(failed)?;
+            files.push((begin(format!("{}.csv", sheet.name))?, bytes));
+        }
+        for (mut output, bytes) in files {
+            output
+                .write(&bytes)
+                .and_then(|()| output.finish())
+                .map_err(failed)?;
+        }
+        if self.json {
+            let (entry, out) = (report.log_entry, out.display().to_string());
+            print_json(&serde_json::json!({"log_entry": entry, "out": out}));
+        } else {
+            let of = self
+                .language
+                .pick("Overzicht geschreven naar", "Overview written to");
+            console::print_line(format_args!("{of} {}", out.display()));
+            console::print(text::own(&view.own, self.language));
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -47,6 +47,8 @@ pub(super) enum Audit {
         #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=200))]
         count: u32,
     },
+    /// Count a year or a quarter for a council: no personal data, small counts not shown.
+    Overview(OverviewArguments),
     /// Put a note on an entry; the note is an entry itself.
     Review {
         #[command(flatten)]
@@ -237,6 +239,28 @@ pub(super) struct ReportArguments {
     pub(super) skn: bool,
     /// Replace files that are there.
     #[arg(long)]
+    pub(super) force: bool,
+}
+
+#[derive(Args)]
+pub(super) struct OverviewArguments {
+    #[command(flatten)]
+    pub(super) officer: OfficerArguments,
+    /// Which year, in UTC. Of one year publish either the quarters or the whole: side by side they may give away small
+    /// counts.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1970..=9999))]
+    pub(super) year: u32,
+    /// Only this quarter.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=4))]
+    pub(super) quarter: Option<u32>,
+    /// Do not show counts from 1 to below this.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(5..=1000))]
+    pub(super) threshold: u32,
+    /// Folder for the report: a page to print, JSON, and a CSV file for each table. It is made if it is not there.
+    #[arg(long, value_name = "DIR")]
+    pub(super) out: Option<PathBuf>,
+    /// Replace files that are there.
+    #[arg(long, requires = "out")]
     pub(super) force: bool,
 }
 

@@ -340,6 +340,7 @@ impl Asked<'_> {
                 | (Action::WaitingNotices(_), Outcome::WaitingNotices(_))
                 | (Action::Erase(_), Outcome::Erased(_))
                 | (Action::Acknowledge(_) | Action::Lift(_), Outcome::AlarmChanged(_))
+                | (Action::Overview(_), Outcome::Overview(_))
         )
     }
 }

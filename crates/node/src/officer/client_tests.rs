@@ -107,7 +107,7 @@ fn a_changed_response_is_refused() {
         }
     };
     assert!(matches!(
-        refused(&|response| response.result.extend([0x4a, 0])),
+        refused(&|response| response.result.extend([0x7a, 0])),
         Evidence::Entry(Mismatch(FieldId::Binding))
     ));
     assert!(matches!(

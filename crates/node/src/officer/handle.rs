@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use hitmachine_audit::Period;
+use hitmachine_core::overview::LEAST_THRESHOLD;
 use hitmachine_core::{Covenant, Oin, PartnerId, PurposeCode, User, UserId};
 use hitmachine_identifier::contains_bsn;
 use hitmachine_proto::officer::{Action, MAX_ROWS};
@@ -12,6 +13,7 @@ use hitmachine_pseudonym::{CanonicalIdentifier, Pseudonymiser};
 
 use super::alarms::{AlarmChangedView, AlarmRow, AlarmsView};
 use super::client::{Acted, Officer, OfficerFrame};
+use super::overview::{OverviewView, Report};
 use super::page::{self, ErasureView, OwnEntry, PageView};
 use super::task::{
     Aim, CompletenessView, ErasedView, OfficerAsk, OfficerReply, SearchAsk, StatisticsRowView,
@@ -266,6 +268,21 @@ fn action(task: Task) -> Result<Action, OfficerError> {
             }
             Action::Erase(v1::Erase { up_to })
         }
+        Task::Overview {
+            year,
+            quarter,
+            threshold,
+        } => {
+            let least = u32::try_from(LEAST_THRESHOLD).unwrap_or(u32::MAX);
+            if threshold > 0 && threshold < least {
+                return Err(OfficerError::Value("--threshold"));
+            }
+            Action::Overview(v1::Overview {
+                year,
+                quarter,
+                threshold,
+            })
+        }
         Task::Search(_) | Task::Show(_) | Task::Sample { .. } | Task::Verify | Task::Overlap(_) => {
             return Err(OfficerError::Value("the task"));
         }
@@ -301,6 +318,10 @@ fn answer(acted: &Acted) -> Result<OfficerReply, OfficerError> {
             own,
             erasures: report.erasures.iter().map(ErasureView::from).collect(),
         }),
+        Outcome::Overview(tables) => OfficerReply::Overview(Box::new(OverviewView {
+            own,
+            report: Report::new(tables, &acted.covenant, acted.entry),
+        })),
         // The client lets no other result through.
         Outcome::Rows(_) | Outcome::Refused(_) => return Err(AskError::NotProven(Evidence::Result).into()),
     })

@@ -9,6 +9,7 @@
 //! - [`alarms`] are what officers must look at.
 //! - [`csv`], [`ldv`] and [`report`] write files; [`text`] writes tables.
 //! - [`waiting`]: hit notices that partners did not fetch.
+//! - [`overview`] is the report for a council; [`overview_sheets`] are its tables on a terminal and as CSV.
 //! - `sample` draws entries for review; [`overlap`] compares the log with the node's journal; [`published`] checks the
 //!   whole published log.
 
@@ -18,6 +19,9 @@ pub mod csv;
 mod handle;
 pub mod ldv;
 pub mod overlap;
+pub mod overview;
+mod overview_html;
+pub mod overview_sheets;
 pub mod page;
 pub mod published;
 pub mod report;

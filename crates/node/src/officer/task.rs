@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::alarms::{AlarmChangedView, AlarmsView};
 use super::overlap::OverlapView;
+use super::overview::OverviewView;
 use super::page::{ErasureView, OwnEntry, PageView};
 use super::published::VerifyView;
 use super::waiting::WaitingView;
@@ -82,6 +83,15 @@ pub enum Task {
     Verify,
     /// Compare the log with this node's journal.
     Overlap(Range),
+    /// The overview of a year or a quarter.
+    Overview {
+        /// In UTC.
+        year: u32,
+        /// 1 to 4; 0 for the whole year.
+        quarter: u32,
+        /// Counts from 1 to below this are suppressed; 0 for the usual.
+        threshold: u32,
+    },
 }
 
 /// A stretch of time in ms since 1970, both ends included; 0 is open.
@@ -160,6 +170,8 @@ pub enum OfficerReply {
     Verified(VerifyView),
     /// Log and journal were compared.
     Overlap(OverlapView),
+    /// The overview.
+    Overview(Box<OverviewView>),
 }
 
 /// A table of counts.

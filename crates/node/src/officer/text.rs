@@ -45,6 +45,7 @@ pub fn action(code: &str, language: Language) -> &str {
         "review" => language.pick("beoordeling", "review"),
         "alarms" => language.pick("alarmen", "alarms"),
         "erase" => language.pick("wissen", "erase"),
+        "overview" => language.pick("overzicht per kwartaal of jaar", "overview of a quarter or year"),
         other => other,
     }
 }
