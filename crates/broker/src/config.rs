@@ -35,6 +35,8 @@ pub struct BrokerConfig {
     pub tls: TlsFiles,
     /// The key epoch in use.
     pub epoch: EpochSection,
+    /// The key epoch that follows, once `hitmachine epoch prepare` has made it.
+    pub next_epoch: Option<NextEpochSection>,
     /// The audit log.
     pub audit: AuditSection,
     /// Collector of data-processing records (LDV); none are told if absent.
@@ -47,6 +49,9 @@ pub struct BrokerConfig {
     /// What is logged, and how.
     #[serde(default)]
     pub log: LogConfig,
+    /// The file that this was read from; what may change while a broker runs is read from it again.
+    #[serde(skip)]
+    pub file: PathBuf,
 }
 
 /// `[epoch]`.
@@ -61,6 +66,39 @@ pub struct EpochSection {
     pub key_check_value: String,
     /// Key file of the pepper; better on another volume than `data_dir`.
     pub pepper: PathBuf,
+}
+
+/// `[next_epoch]`: as `[epoch]`, and how long the one before it drains.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NextEpochSection {
+    /// Number, higher than any before.
+    pub number: u32,
+    /// Pseudonym scheme, such as `hmac-sha256`.
+    pub scheme: String,
+    /// Key check value of the nodes' new key, 16 hexadecimal digits.
+    pub key_check_value: String,
+    /// Key file of its own pepper.
+    pub pepper: PathBuf,
+    /// How long questions in the old epoch are answered after the switch, for nodes that were off.
+    #[serde(default = "default_drain_hours")]
+    pub drain_hours: u32,
+}
+
+impl NextEpochSection {
+    /// What both sections have.
+    pub fn section(&self) -> EpochSection {
+        EpochSection {
+            number: self.number,
+            scheme: self.scheme.clone(),
+            key_check_value: self.key_check_value.clone(),
+            pepper: self.pepper.clone(),
+        }
+    }
+}
+
+fn default_drain_hours() -> u32 {
+    24
 }
 
 /// `[audit]`.
@@ -139,15 +177,36 @@ impl BrokerConfig {
         ] {
             *each = resolve(path, &*each);
         }
+        if let Some(next) = &mut config.next_epoch {
+            next.pepper = resolve(path, &next.pepper);
+        }
+        path.clone_into(&mut config.file);
         if let Some(authority) = config.ldv.as_mut().and_then(|ldv| ldv.authority.as_mut()) {
             *authority = resolve(path, &*authority);
         }
         Ok(config)
     }
 
-    /// Where registrations are kept.
+    /// Where registrations of the first key epoch are kept.
     pub fn registry_dir(&self) -> PathBuf {
         self.data_dir.join("registry")
+    }
+
+    /// Where registrations of a later key epoch are kept.
+    pub fn registry_dir_of(&self, epoch: u32) -> PathBuf {
+        self.data_dir.join(format!("registry-{epoch}"))
+    }
+
+    /// The socket by which the command line reaches a running broker.
+    pub fn socket(&self) -> PathBuf {
+        self.data_dir.join("broker.sock")
+    }
+
+    /// How long an epoch that was replaced drains, in hours.
+    pub fn drain_hours(&self) -> u32 {
+        self.next_epoch
+            .as_ref()
+            .map_or_else(default_drain_hours, |next| next.drain_hours)
     }
 
     /// Where small things that the broker must remember are kept.

@@ -4,25 +4,26 @@ mod again;
 mod leaving;
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use hitmachine_audit::{CommitHandle, Draft, LogReader, Receipt, SignedHead, SubmitError};
 use hitmachine_core::covenant::Answers;
-use hitmachine_core::registry::{Begun, Change, Completed, Register, RegistryError, Tally};
+use hitmachine_core::registry::{Begun, Change, Completed, RegistryError, Tally};
 use hitmachine_core::{
     Asker, Clock, Covenant, LiveAnswers, Partner, PartnerId, Query, Refusal, RefusedQuery, SignedRequest,
-    Store, StoreError, Unreleased,
+    StoreError, Unreleased,
 };
 use hitmachine_proto::{MAX_KNOWN_SIZES, answer, query, receipt, v1};
-use hitmachine_pseudonym::{KeyCheckValue, KeyEpoch, Scheme};
+use hitmachine_pseudonym::{KeyCheckValue, KeyEpoch};
 use hitmachine_store::{AuditIndex, HubTables};
 use jiff::Timestamp;
 use tokio::sync::{OwnedMutexGuard, oneshot};
 
 use self::again::{Before, Claimed, Coming, Memory};
 use crate::cosigned::{self, Newest};
+use crate::epochs::{EpochRegister, Registers};
 use crate::live::Live;
 use crate::metrics::{Metrics, OutcomeLabel};
 use crate::rules::Rules;
@@ -34,17 +35,6 @@ const CLOCK_TOLERANCE_MS: i64 = 5 * 60 * 1000;
 /// How long a sync waits for another of the same partner to end. A node that broke one off to send everything again, or
 /// was started anew, comes back before the end of the old stream has been noticed here.
 const SYNC_PATIENCE: Duration = Duration::from_secs(3);
-
-/// The present key epoch, as all parties know it.
-#[derive(Clone, Debug)]
-pub(crate) struct Epoch {
-    /// Its number.
-    pub(crate) number: KeyEpoch,
-    /// How tokens are made.
-    pub(crate) scheme: Scheme,
-    /// Tells whether a node has the right key.
-    pub(crate) key_check_value: KeyCheckValue,
-}
 
 /// Why a question got no answer at all, logged or not. It may be asked again.
 #[derive(Debug, thiserror::Error)]
@@ -118,17 +108,15 @@ impl SyncError {
 /// watch remembers of it.
 type Decided = (&'static str, Vec<Draft>, Unreleased, bool, Watched);
 
+/// Held while a sync goes on.
+type OneAtATime = Arc<tokio::sync::Mutex<()>>;
+
 /// The broker's state: covenant, register, log.
 pub(crate) struct Hub {
     rules: Arc<Rules>,
     tables: HubTables,
     watch: Arc<Watch>,
-    epoch: Epoch,
-    register: RwLock<Register>,
-    store: Arc<dyn Store>,
-    storage_failed: AtomicBool,
-    /// Held alone by whoever deletes a partner's registrations, so that nothing is stored for it meanwhile.
-    storage_gate: RwLock<()>,
+    registers: Arc<Registers>,
     log: CommitHandle,
     reader: LogReader,
     index: Arc<AuditIndex>,
@@ -138,8 +126,16 @@ pub(crate) struct Hub {
     live: Arc<Live>,
     clock: Arc<dyn Clock>,
     latest_ms: AtomicI64,
-    syncs: Mutex<HashMap<PartnerId, Arc<tokio::sync::Mutex<()>>>>,
+    syncs: Mutex<HashMap<(PartnerId, KeyEpoch), OneAtATime>>,
     metrics: Metrics,
+}
+
+/// A sync that has begun; while it is there, no other of the same partner in the same epoch begins.
+pub(crate) struct Syncing {
+    partner: PartnerId,
+    epoch: KeyEpoch,
+    generation: u32,
+    _guard: OwnedMutexGuard<()>,
 }
 
 /// What a [`Hub`] is made of.
@@ -147,9 +143,7 @@ pub(crate) struct Parts {
     pub(crate) rules: Arc<Rules>,
     pub(crate) tables: HubTables,
     pub(crate) watch: Arc<Watch>,
-    pub(crate) epoch: Epoch,
-    pub(crate) register: Register,
-    pub(crate) store: Arc<dyn Store>,
+    pub(crate) registers: Arc<Registers>,
     pub(crate) reader: LogReader,
     pub(crate) index: Arc<AuditIndex>,
     pub(crate) witnesses: Arc<Witnesses>,
@@ -164,11 +158,7 @@ impl Hub {
             rules: parts.rules,
             tables: parts.tables,
             watch: parts.watch,
-            epoch: parts.epoch,
-            register: RwLock::new(parts.register),
-            store: parts.store,
-            storage_failed: AtomicBool::new(false),
-            storage_gate: RwLock::new(()),
+            registers: parts.registers,
             log,
             reader: parts.reader,
             index: parts.index,
@@ -182,9 +172,7 @@ impl Hub {
             metrics: parts.metrics,
         };
         hub.covenant_changed(&hub.covenant());
-        hub.metrics
-            .persons
-            .set(i64::try_from(hub.register().persons()).unwrap_or(i64::MAX));
+        hub.count_persons();
         hub
     }
 
@@ -236,27 +224,32 @@ impl Hub {
         &self.watch
     }
 
-    /// Whether the index of a partner may answer; `None` of one that has none here.
+    /// Whether the index of a partner may answer, in the epoch in use; `None` of one that has none here.
     pub(crate) fn is_fresh(&self, partner: &Partner, now: Timestamp) -> Option<bool> {
         (partner.answers == Answers::Index).then(|| {
-            self.register()
-                .is_fresh(&partner.id, partner.stale_after_hours, now)
+            let registers = self.registers.active();
+            registers.is_some_and(|each| each.read().is_fresh(&partner.id, partner.asked_for_hours(), now))
         })
     }
 
     /// How many persons each partner has registered, in the register that answers.
     pub(crate) fn registrations(&self) -> BTreeMap<PartnerId, u64> {
-        let summary = self.register().summary().into_iter();
-        summary.map(|(partner, _, count)| (partner, count)).collect()
+        let summary = self.registers.active().map(|each| each.read().summary());
+        let rows = summary.into_iter().flatten();
+        rows.map(|(partner, _, count)| (partner, count)).collect()
     }
 
-    fn register(&self) -> RwLockReadGuard<'_, Register> {
-        // A panic under the lock cannot leave the table half changed in a way that matters: readers only read.
-        self.register.read().unwrap_or_else(PoisonError::into_inner)
+    /// The registers of every key epoch.
+    pub(crate) fn registers(&self) -> &Registers {
+        &self.registers
     }
 
-    fn register_mut(&self) -> RwLockWriteGuard<'_, Register> {
-        self.register.write().unwrap_or_else(PoisonError::into_inner)
+    /// Sets the figure of persons in the index.
+    pub(crate) fn count_persons(&self) {
+        let persons = self.registers.active().map_or(0, |each| each.read().persons());
+        self.metrics
+            .persons
+            .set(i64::try_from(persons).unwrap_or(i64::MAX));
     }
 
     /// The present time, and whether the clock can be trusted: it may not lie before what was logged.
@@ -365,7 +358,12 @@ impl Hub {
             let refused = RefusedQuery::other(covenant, asker, Refusal::ClockBehind, query);
             return self.refuse(covenant, asker, refused, now);
         }
-        let permit = match covenant.authorise(asker, query, self.epoch.number, now) {
+        // The registers of the tokens' own epoch, or those that the question does not agree with and is refused for.
+        let Some(registers) = self.registers.asked(query.epoch) else {
+            let refused = RefusedQuery::other(covenant, asker, Refusal::WrongEpoch, query);
+            return self.refuse(covenant, asker, refused, now);
+        };
+        let permit = match covenant.authorise(asker, query, registers.keys.number, now) {
             Ok(permit) => permit,
             Err(refused) => return self.refuse(covenant, asker, *refused, now),
         };
@@ -374,7 +372,7 @@ impl Hub {
             Err(refusal) => return self.refuse(covenant, asker, permit.refuse(refusal), now),
         };
         let strict = permit.is_strict();
-        let lookup = permit.look_up(&self.register(), now);
+        let lookup = permit.look_up(&registers.read(), now);
         let questions = lookup.live_questions();
         let (answers, now) = if questions.is_empty() {
             (LiveAnswers::default(), now)
@@ -439,7 +437,8 @@ impl Hub {
         Ok(committed.receipts)
     }
 
-    /// Starts a sync of the partner that `asker` is; the guard keeps others of the same partner out.
+    /// Starts a sync of the partner that `asker` is, in the epoch that it names; what it gives keeps others of the same
+    /// partner out.
     ///
     /// # Errors
     /// [`SyncError`].
@@ -447,7 +446,7 @@ impl Hub {
         self: &Arc<Self>,
         asker: &Asker,
         begin: &v1::SyncBegin,
-    ) -> Result<(PartnerId, OwnedMutexGuard<()>, Begun), SyncError> {
+    ) -> Result<(Syncing, Begun), SyncError> {
         let covenant = self.covenant();
         let partner = covenant.identify(asker).map_err(SyncError::NotAllowed)?;
         let (now, clock_is_sound) = self.now();
@@ -463,37 +462,43 @@ impl Hub {
         if begin.deployment != covenant.deployment().id.as_bytes() {
             return Err(SyncError::WrongDeployment);
         }
-        if begin.key_epoch != self.epoch.number.get() {
-            return Err(SyncError::WrongEpoch);
-        }
+        let epoch = KeyEpoch::new(begin.key_epoch).ok_or(SyncError::WrongEpoch)?;
+        let registers = self.registers.registering(epoch).ok_or(SyncError::WrongEpoch)?;
         let theirs = KeyCheckValue::try_from(begin.key_check_value.as_slice()).ok();
-        if theirs.as_ref() != Some(&self.epoch.key_check_value) {
+        if theirs.as_ref() != Some(&registers.keys.key_check_value) {
             tracing::warn!(partner = %partner.id, "key check value differs; sync refused");
             self.watch.wrong_key(&partner.id);
             return Err(SyncError::WrongKey);
         }
+        drop(registers);
         let lock = {
             let mut syncs = self.syncs.lock().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(syncs.entry(partner.id.clone()).or_default())
+            Arc::clone(syncs.entry((partner.id.clone(), epoch)).or_default())
         };
         let free = tokio::time::timeout(SYNC_PATIENCE, lock.lock_owned()).await;
         let guard = free.map_err(|_| SyncError::UnderWay)?;
         let (id, full) = (partner.id.clone(), begin.full);
         let begun = self
-            .storage(move |hub| {
+            .storage(epoch, move |hub, of| {
                 // It may have left the covenant since.
                 if !hub.covenant().partner(&id).is_some_and(Partner::keeps_register) {
                     return Err(SyncError::RegistersNobody);
                 }
-                let begun = hub.register_mut().begin(&id, full)?;
+                let begun = of.write().begin(&id, full)?;
                 if let Some(state) = begun.state {
-                    let stored = hub.store.set_state(&id, state);
+                    let stored = of.store.set_state(&id, state);
                     stored.map_err(|error| SyncError::Storage(Some(error)))?;
                 }
                 Ok(begun)
             })
             .await?;
-        Ok((partner.id.clone(), guard, begun))
+        let syncing = Syncing {
+            partner: partner.id.clone(),
+            epoch,
+            generation: begun.generation,
+            _guard: guard,
+        };
+        Ok((syncing, begun))
     }
 
     /// Whether the node that `asker` is may answer live, and has the right key; which partner that is.
@@ -509,11 +514,12 @@ impl Hub {
         if hello.deployment != covenant.deployment().id.as_bytes() {
             return Err(SyncError::WrongDeployment);
         }
-        let number = self.epoch.number.get();
-        let key = hello.keys.iter().find(|key| key.key_epoch == number);
+        let active = self.registers.active().ok_or(SyncError::WrongEpoch)?;
+        let number = active.keys.number.get();
+        let key = hello.keys.iter().find(|key| key.number == number);
         let key = key.ok_or(SyncError::WrongEpoch)?;
         let theirs = KeyCheckValue::try_from(key.key_check_value.as_slice()).ok();
-        if theirs.as_ref() != Some(&self.epoch.key_check_value) {
+        if theirs.as_ref() != Some(&active.keys.key_check_value) {
             tracing::warn!(partner = %partner.id, "key check value differs; its node does not answer live");
             return Err(SyncError::WrongKey);
         }
@@ -526,27 +532,27 @@ impl Hub {
     /// [`SyncError`]; nothing of the batches is acknowledged.
     pub(crate) async fn take_batches(
         self: &Arc<Self>,
-        partner: PartnerId,
-        generation: u32,
+        syncing: &Syncing,
         batches: Vec<(u64, Vec<Change>)>,
     ) -> Result<u64, SyncError> {
         let count = batches.len() as u64;
+        let (partner, generation) = (syncing.partner.clone(), syncing.generation);
         let acknowledged = self
-            .storage(move |hub| {
+            .storage(syncing.epoch, move |hub, of| {
                 let covenant = hub.covenant();
                 let partner = covenant
                     .partner(&partner)
                     .filter(|partner| partner.keeps_register());
                 let partner = partner.ok_or(SyncError::RegistersNobody)?;
-                let prepared = hub
-                    .register()
+                let prepared = of
+                    .read()
                     .prepare(partner, generation, batches, hub.clock.today())?;
-                hub.store
+                of.store
                     .append(&prepared.stored)
                     .map_err(|error| SyncError::Storage(Some(error)))?;
                 for batch in &prepared.batches {
                     // One batch at a time, so that questions need not wait for all of them.
-                    hub.register_mut().apply(batch);
+                    of.write().apply(batch);
                 }
                 Ok(prepared.acknowledges)
             })
@@ -561,70 +567,53 @@ impl Hub {
     /// [`SyncError`].
     pub(crate) async fn end_sync(
         self: &Arc<Self>,
-        partner: PartnerId,
-        generation: u32,
+        syncing: &Syncing,
         tally: Tally,
     ) -> Result<v1::SyncEnded, SyncError> {
+        let (partner, generation) = (syncing.partner.clone(), syncing.generation);
         let ended = self
-            .storage(move |hub| {
-                let completed = hub
-                    .register()
-                    .complete(&partner, generation, tally, hub.clock.now())?;
+            .storage(syncing.epoch, move |hub, of| {
+                let now = hub.clock.now();
+                let completed = of.read().complete(&partner, generation, tally, now)?;
                 if let Completed::Agreed { state } = completed {
-                    hub.store
+                    of.store
                         .set_state(&partner, state)
                         .map_err(|error| SyncError::Storage(Some(error)))?;
-                    hub.register_mut().switch(&partner, state);
+                    of.write().switch(&partner, state);
                 }
                 let agreed = completed != Completed::Differs;
-                let count = hub.register().count(&partner, generation);
-                tracing::info!(%partner, generation, count, agreed, "sync ended");
+                let count = of.read().count(&partner, generation);
+                tracing::info!(%partner, epoch = %of.keys.number, generation, count, agreed, "sync ended");
                 Ok(v1::SyncEnded { agreed, count })
             })
             .await?;
-        self.metrics
-            .persons
-            .set(i64::try_from(self.register().persons()).unwrap_or(i64::MAX));
+        self.count_persons();
         Ok(ended)
     }
 
-    /// Runs `work` on a thread that may block. After the store failed once, memory and disk may differ, so
-    /// nothing more is accepted; questions go on being answered from what was acknowledged.
+    /// Runs `work` on the registers of `epoch`, on a thread that may block. After their store failed once, memory and
+    /// disk may differ, so nothing more is accepted; questions go on being answered from what was acknowledged.
     async fn storage<T: Send + 'static>(
         self: &Arc<Self>,
-        work: impl FnOnce(&Self) -> Result<T, SyncError> + Send + 'static,
+        epoch: KeyEpoch,
+        work: impl FnOnce(&Self, &EpochRegister) -> Result<T, SyncError> + Send + 'static,
     ) -> Result<T, SyncError> {
-        self.stored(move |hub| {
-            let _with_others = hub.storage_gate.read().unwrap_or_else(PoisonError::into_inner);
-            work(hub)
-        })
-        .await
-    }
-
-    /// As [`storage`](Self::storage), with nobody else at it.
-    async fn storage_alone<T: Send + 'static>(
-        self: &Arc<Self>,
-        work: impl FnOnce(&Self) -> Result<T, SyncError> + Send + 'static,
-    ) -> Result<T, SyncError> {
-        self.stored(move |hub| {
-            let _alone = hub.storage_gate.write().unwrap_or_else(PoisonError::into_inner);
-            work(hub)
-        })
-        .await
-    }
-
-    async fn stored<T: Send + 'static>(
-        self: &Arc<Self>,
-        work: impl FnOnce(&Self) -> Result<T, SyncError> + Send + 'static,
-    ) -> Result<T, SyncError> {
-        if self.storage_failed.load(Ordering::Acquire) {
+        let gate = Arc::clone(&self.registers.gate).read_owned().await;
+        // Asked each time: between two batches the epoch may have been replaced.
+        let registers = self.registers.registering(epoch).ok_or(SyncError::WrongEpoch)?;
+        if registers.has_failed() {
             return Err(SyncError::Storage(None));
         }
-        let hub = Arc::clone(self);
-        let result = tokio::task::spawn_blocking(move || work(&hub)).await;
+        let (hub, of) = (Arc::clone(self), Arc::clone(&registers));
+        // Held until the work is done, also if whoever asked for it has gone.
+        let working = tokio::task::spawn_blocking(move || {
+            let _with_others = gate;
+            work(&hub, &of)
+        });
+        let result = working.await;
         let result = result.unwrap_or_else(|_panic| Err(SyncError::Storage(None)));
         if let Err(SyncError::Storage(cause)) = &result {
-            self.storage_failed.store(true, Ordering::Release);
+            registers.fail();
             let cause = cause.as_ref().map(|error| error as &dyn std::error::Error);
             tracing::error!(
                 error = cause,

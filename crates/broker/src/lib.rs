@@ -7,7 +7,9 @@
 mod agreement;
 mod alarm;
 pub mod config;
+pub mod control;
 mod cosigned;
+mod epochs;
 mod erasure;
 mod hub;
 mod indexer;
@@ -27,5 +29,6 @@ mod witness;
 
 pub use agreement::AgreementError;
 pub use config::BrokerConfig;
+pub use epochs::EpochsError;
 pub use indexer::IndexingError;
 pub use start::{Running, StartError, check, move_store_aside, rebuild_index, run, run_reloading};

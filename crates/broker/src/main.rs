@@ -116,7 +116,8 @@ fn main() -> ExitCode {
         }
         Command::RebuildRegistry { .. } => match move_store_aside(&config) {
             Ok(to) => {
-                let to = to.display();
+                let to: Vec<String> = to.iter().map(|to| to.display().to_string()).collect();
+                let to = to.join(", ");
                 console::print_line(format_args!(
                     "moved to {to}; start the broker, the nodes will send everything again"
                 ));

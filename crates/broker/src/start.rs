@@ -4,7 +4,6 @@ use std::fs;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,17 +13,16 @@ use hitmachine_audit::{
     NoteError, OpenError, Origin, Policy, PolicyError, ReadError, RealDisk, WrappingKey,
 };
 use hitmachine_core::covenant::{Document, acceptance};
-use hitmachine_core::registry::{Register, TallyMask};
 use hitmachine_core::{Clock, Covenant, StoreError, SystemClock};
 use hitmachine_proto::v1;
-use hitmachine_pseudonym::{KeyEpoch, Pepper, SelfTestError, TagKeys, self_test};
+use hitmachine_pseudonym::{SelfTestError, self_test};
 use hitmachine_service::exit;
 use hitmachine_service::metrics::{MetricsError, bind_metrics, serve_metrics};
 use hitmachine_service::secret::{Purpose, SecretError, SecretFile};
 use hitmachine_service::server::{ServeError, ServerMetrics, serve};
 use hitmachine_service::tls::{TlsError, install_provider, server_config};
 use hitmachine_store::audit_index::IndexError;
-use hitmachine_store::{AuditIndex, DbError, HubTables, SledStore, TableError};
+use hitmachine_store::{AuditIndex, DbError, HubTables, TableError};
 use jiff::Timestamp;
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
@@ -35,8 +33,10 @@ use tonic_health::server::HealthReporter;
 use crate::agreement::{self, Agreement, AgreementError, Changed, Found};
 use crate::alarm::{self, Alarms};
 use crate::config::BrokerConfig;
+use crate::control;
+use crate::epochs::{Configured, EpochChanger, EpochsError, Registers};
 use crate::erasure::{self, Eraser};
-use crate::hub::{Epoch, Hub, Parts};
+use crate::hub::{Hub, Parts};
 use crate::indexer::{self, IndexingError};
 use crate::ldv::Exporter;
 use crate::metrics::Metrics;
@@ -64,14 +64,9 @@ pub enum StartError {
     /// A key file cannot be used.
     #[error("a key cannot be used")]
     Secret(#[from] SecretError),
-    /// A key file is for another epoch.
-    #[error("the pepper is for key epoch {found}, the configuration says {expected}")]
-    PepperEpoch {
-        /// In the configuration.
-        expected: u32,
-        /// In the file.
-        found: u32,
-    },
+    /// The key epochs, or their registrations.
+    #[error(transparent)]
+    Epochs(#[from] EpochsError),
     /// Certificates cannot be used.
     #[error("TLS cannot be set up")]
     Tls(#[from] TlsError),
@@ -132,9 +127,6 @@ pub enum StartError {
     /// The audit log does not start.
     #[error("the audit log does not start")]
     Commit(#[from] CommitError),
-    /// The registrations cannot be read.
-    #[error("the registrations cannot be read")]
-    Store(#[from] StoreError),
     /// The hub's tables cannot be read.
     #[error("the hub's tables cannot be read")]
     Tables(#[from] TableError),
@@ -143,6 +135,15 @@ pub enum StartError {
     Listen {
         /// Address asked for.
         address: SocketAddr,
+        /// What the operating system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The socket for the command line cannot be made.
+    #[error("cannot listen on {}", path.display())]
+    Socket {
+        /// The file.
+        path: PathBuf,
         /// What the operating system said.
         #[source]
         source: io::Error,
@@ -165,14 +166,21 @@ impl StartError {
             Self::SelfTest(_)
             | Self::Log(OpenError::Damaged { .. })
             | Self::Contradicted { .. }
-            | Self::Store(StoreError::Damaged { .. } | StoreError::OtherKey)
             | Self::Covenant(AgreementError::NotAccepted { .. } | AgreementError::Damaged)
+            | Self::Epochs(
+                EpochsError::Store(StoreError::Damaged { .. } | StoreError::OtherKey) | EpochsError::History,
+            )
             | Self::Tables(TableError::Damaged(_) | TableError::Db(DbError::Damaged(_))) => exit::INTEGRITY,
             Self::Publish(error) if matches!(**error, PublishError::Conflict(_)) => exit::INTEGRITY,
             Self::Setting(_)
             | Self::Covenant(AgreementError::File { .. } | AgreementError::Covenant { .. })
             | Self::Secret(_)
-            | Self::PepperEpoch { .. }
+            | Self::Epochs(
+                EpochsError::Setting(_)
+                | EpochsError::Secret(_)
+                | EpochsError::PepperEpoch { .. }
+                | EpochsError::NotConfigured { .. },
+            )
             | Self::Tls(_)
             | Self::PolicyFile { .. }
             | Self::Policy { .. }
@@ -207,10 +215,6 @@ pub struct Running {
     pub metrics: Option<SocketAddr>,
     /// Where the published log is.
     pub published: Option<SocketAddr>,
-}
-
-fn setting<T: FromStr>(text: &str, name: &'static str) -> Result<T, StartError> {
-    text.parse().map_err(|_| StartError::Setting(name))
 }
 
 /// Starts a broker and serves until `shutdown` resolves. `ready` is called once, when it listens; questions are
@@ -318,7 +322,7 @@ pub async fn run_reloading(
             }
             () = stopping.clone().wait() => Ok(()),
             found = witnesses.contradicted() => Err(contradicted(&audit_dir, &found)),
-            error = confirm_and_work(loaded, &mut committer, &health, address, looking) => Err(error),
+            error = confirm_and_work(loaded, &mut committer, &health, &config, address, looking) => Err(error),
         }
     };
     // Whatever ends the work ends the server too, and the other way round.
@@ -365,6 +369,7 @@ async fn confirm_and_work(
     loaded: Loaded,
     committing: &mut Option<Committer>,
     health: &HealthReporter,
+    config: &BrokerConfig,
     address: SocketAddr,
     (look_every, reload): (Duration, Arc<Notify>),
 ) -> StartError {
@@ -436,6 +441,12 @@ async fn confirm_and_work(
     if let Some(ldv) = ldv {
         working.spawn(ldv.follow(reader.clone()));
     }
+    let changer = Arc::new(EpochChanger::new(Arc::clone(&hub), config.clone()));
+    let socket = config.socket();
+    match control::bind(&socket) {
+        Ok(listener) => working.spawn(control::listen(changer, listener)),
+        Err(source) => return StartError::Socket { path: socket, source },
+    };
     working.spawn(indexer::follow(index, reader, Arc::clone(&shared.alarms)));
     working.spawn(notice::keep(shared.notices, Arc::clone(&shared.alarms)));
     working.spawn(eraser.keep());
@@ -464,8 +475,6 @@ fn contradicted(audit_dir: &Path, found: &Contradicted) -> StartError {
 struct Settings {
     covenant: Covenant,
     document: Document,
-    epoch: Epoch,
-    pepper: Pepper,
     policy: Policy,
     signer: LogSigner,
     wrapping: WrappingKey,
@@ -478,18 +487,6 @@ impl Settings {
             path: config.covenant.clone(),
             source,
         })?;
-        let epoch = Epoch {
-            number: KeyEpoch::new(config.epoch.number).ok_or(StartError::Setting("epoch.number"))?,
-            scheme: setting(&config.epoch.scheme, "epoch.scheme")?,
-            key_check_value: setting(&config.epoch.key_check_value, "epoch.key_check_value")?,
-        };
-        let (found, pepper) = SecretFile::read(&config.epoch.pepper, Purpose::Pepper)?;
-        if found != epoch.number.get() {
-            return Err(StartError::PepperEpoch {
-                expected: epoch.number.get(),
-                found,
-            });
-        }
         let path = &config.audit.policy;
         let policy = fs::read(path).map_err(|source| StartError::PolicyFile {
             path: path.clone(),
@@ -505,8 +502,6 @@ impl Settings {
         Ok(Self {
             covenant,
             document,
-            epoch,
-            pepper: Pepper::from_bytes(*pepper),
             policy,
             signer: LogSigner::new(origin, &signing),
             wrapping: WrappingKey::from_bytes(*wrapping),
@@ -531,29 +526,20 @@ impl Loaded {
         let Settings {
             covenant,
             document,
-            epoch,
-            pepper,
             policy,
             signer,
             wrapping,
         } = Settings::read(config)?;
         let ldv = Exporter::read(config)?;
-        let tags = TagKeys::derive(&pepper, &covenant.deployment().id, epoch.number, epoch.scheme);
-        let mask = TallyMask::derive(&pepper, &covenant.deployment().id, epoch.number, epoch.scheme);
-        let store = SledStore::open(&config.registry_dir())?;
-        let register = Register::load(tags, mask, &store)?;
-        drop(pepper);
         let tables = HubTables::open(&config.tables_dir())?;
-        for (partner, state, count) in register.summary() {
-            tracing::info!(%partner, generation = state.active, count, "register loaded");
-        }
-
         let verifier = signer.verifier();
         let disk: Arc<dyn Disk> = Arc::new(RealDisk);
         let index_key = index_key(&wrapping);
         let usage_key = usage_key(&wrapping);
         let (log, last_logged) = open_log(config, signer, wrapping, &disk)?;
         let reader = log.reader();
+        let registers = Registers::load(config, &covenant.deployment().id, &reader)?;
+        let registers = Arc::new(registers);
         let index = Arc::new(indexer::open(&config.index_dir(), index_key, log.head().size)?);
         let logged = reader
             .controls()
@@ -580,10 +566,8 @@ impl Loaded {
             covenant: Vec::new(),
             covenant_signatures: Vec::new(),
             missed: Vec::new(),
-            key_epoch: epoch.number.get(),
-            scheme: epoch.scheme.to_string(),
-            key_check_value: epoch.key_check_value.as_bytes().to_vec(),
             log_origin: verifier.origin().as_str().to_owned(),
+            ..v1::FetchResponse::default()
         };
         let (covenant, now) = (rules.covenant(), clock.now());
         let watch = Watch::open(
@@ -607,9 +591,7 @@ impl Loaded {
             rules: Arc::clone(&rules),
             tables,
             watch: Arc::new(watch),
-            epoch,
-            register,
-            store: Arc::new(store),
+            registers: Arc::clone(&registers),
             reader,
             index: Arc::clone(&index),
             witnesses: Arc::clone(&witnesses),
@@ -621,6 +603,7 @@ impl Loaded {
             hub: Arc::default(),
             office: Arc::default(),
             rules,
+            registers,
             public: Arc::new(public),
             witnesses,
             publication,
@@ -690,6 +673,9 @@ pub fn check(config: &BrokerConfig) -> Result<(), StartError> {
     self_test()?;
     server_config(&config.tls.identity(), &config.tls.authority)?;
     Exporter::read(config)?;
+    for epoch in Configured::all(config)? {
+        epoch.pepper()?;
+    }
     let settings = Settings::read(config)?;
     let signed = acceptance::signed_by_its_own(&settings.covenant, &settings.document);
     signed.map_err(|source| AgreementError::NotAccepted {
@@ -725,16 +711,36 @@ pub fn rebuild_index(config: &BrokerConfig, progress: &mut dyn FnMut(u64, u64)) 
     Ok(size)
 }
 
-/// Moves a damaged store of registrations aside, so that the next start begins with an empty one and the nodes
-/// send everything again. The audit log is not touched. Returns where the old one is.
+/// Moves damaged stores of registrations aside, so that the next start begins with empty ones and the nodes
+/// send everything again. The audit log is not touched. Returns where the old ones are, one for each key epoch.
 ///
 /// # Errors
-/// When there is none, or it cannot be moved.
-pub fn move_store_aside(config: &BrokerConfig) -> io::Result<PathBuf> {
-    let from = config.registry_dir();
-    let stamp = Timestamp::now().strftime("%Y%m%dT%H%M%SZ");
-    let to = config.data_dir.join(format!("registry.damaged-{stamp}"));
-    fs::rename(from, &to)?;
+/// When there is none, or one cannot be moved.
+pub fn move_store_aside(config: &BrokerConfig) -> io::Result<Vec<PathBuf>> {
+    let mut dirs = vec![config.registry_dir()];
+    let of_later_epoch = |name: &str| {
+        let number = name.strip_prefix("registry-")?;
+        number.bytes().all(|byte| byte.is_ascii_digit()).then_some(())
+    };
+    for found in fs::read_dir(&config.data_dir)? {
+        let found = found?;
+        if found.file_name().to_str().and_then(of_later_epoch).is_some() {
+            dirs.push(found.path());
+        }
+    }
+    dirs.retain(|dir| dir.is_dir());
+    if dirs.is_empty() {
+        return Err(io::ErrorKind::NotFound.into());
+    }
+    let stamp = Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string();
+    let mut moved = Vec::with_capacity(dirs.len());
+    for from in dirs {
+        let mut name = from.file_name().unwrap_or_default().to_owned();
+        name.push(format!(".damaged-{stamp}"));
+        let to = from.with_file_name(name);
+        fs::rename(from, &to)?;
+        moved.push(to);
+    }
     fs::File::open(&config.data_dir)?.sync_all()?;
-    Ok(to)
+    Ok(moved)
 }

@@ -1,5 +1,7 @@
 //! `hitmachine keys`.
 
+mod seal;
+
 use std::path::PathBuf;
 
 use clap::{Subcommand, ValueEnum};
@@ -42,6 +44,25 @@ pub(crate) enum Command {
         /// their keys.
         #[arg(long)]
         name: Option<String>,
+    },
+    /// Seal the pseudonym key of an epoch that is over: three shares for three persons, of whom any two can unseal it.
+    /// One alone knows nothing about the key. The key file stays; destroy it when the shares are handed out.
+    Seal {
+        /// Key file of the old epoch.
+        file: PathBuf,
+        /// Folder for the three shares.
+        #[arg(long)]
+        out: PathBuf,
+    },
+    /// Put two shares of a sealed key together again, for a privacy officer's search about a person: name the key file
+    /// as a past epoch in its configuration, search, and destroy it.
+    Unseal {
+        /// Two shares.
+        #[arg(num_args = 2, required = true)]
+        shares: Vec<PathBuf>,
+        /// The key file to make.
+        #[arg(long)]
+        out: PathBuf,
     },
     /// Print a new deployment id for a covenant: 16 random bytes, public.
     DeploymentId,
@@ -160,6 +181,29 @@ pub(crate) fn run(command: &Command) -> Result<(), Failure> {
                     Purpose::from(*purpose)
                 )),
             }
+        }
+        Command::Seal { file, out } => {
+            let (epoch, key) = SecretFile::read(file, Purpose::NodeKey)
+                .map_err(|error| Failure::from_error(&error, exit::USAGE))?;
+            let written =
+                seal::seal(epoch, &key, out).map_err(|error| Failure::from_error(&error, exit::REFUSED))?;
+            for path in written {
+                console::print_line(format_args!("{} written", path.display()));
+            }
+            console::print_line(format_args!(
+                "hand each to another person; any two can unseal it. Then destroy {}",
+                file.display()
+            ));
+        }
+        Command::Unseal { shares, out } => {
+            let [a, b] = shares.as_slice() else {
+                return Err(Failure::new("two shares are needed", exit::USAGE));
+            };
+            let (epoch, key) =
+                seal::unseal([a, b]).map_err(|error| Failure::from_error(&error, exit::REFUSED))?;
+            SecretFile::write_new(out, Purpose::NodeKey, epoch, &key)
+                .map_err(|error| Failure::from_error(&error, exit::REFUSED))?;
+            console::print_line(format_args!("{} written, of key epoch {epoch}", out.display()));
         }
         Command::DeploymentId => {
             let id = DeploymentId::generate().map_err(|error| Failure::from_error(&error, exit::REFUSED))?;

@@ -3,6 +3,7 @@
 mod audit;
 mod covenant;
 mod demo;
+mod epoch;
 mod keys;
 mod pki;
 
@@ -35,6 +36,9 @@ enum Command {
     /// Check and explain a covenant, sign it as one of its administrators, and check signatures.
     #[command(subcommand)]
     Covenant(covenant::Command),
+    /// Change the key epoch, step by step, while questions go on being answered.
+    #[command(subcommand)]
+    Epoch(epoch::Command),
     /// Check the audit log without its broker.
     #[command(subcommand)]
     Audit(audit::Command),
@@ -46,6 +50,7 @@ fn main() -> ExitCode {
         Command::Keys(command) => keys::run(&command),
         Command::Pki(command) => pki::run(command),
         Command::Covenant(command) => covenant::run(command),
+        Command::Epoch(command) => epoch::run(command),
         Command::Audit(command) => audit::run(&command),
     };
     match done {

@@ -24,6 +24,7 @@ pub mod combinations;
 pub mod covenant;
 mod disclosure;
 pub mod enumeration;
+pub mod epoch;
 pub mod ids;
 pub mod ldv;
 pub mod live;

@@ -123,6 +123,11 @@ impl Covenant {
 }
 
 impl Permit {
+    /// The key epoch of every token in the question: it is answered from that epoch's register alone.
+    pub fn epoch(&self) -> KeyEpoch {
+        self.query.epoch
+    }
+
     /// Whether the answer waits for a quorum of witnesses.
     pub fn is_strict(&self) -> bool {
         self.purpose().strict

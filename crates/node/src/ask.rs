@@ -15,11 +15,12 @@ use hitmachine_core::{
 use hitmachine_identifier::contains_bsn;
 use hitmachine_proto::answer::{Answer, Outcome};
 use hitmachine_proto::{WireError, answer, query, receipt, v1};
-use hitmachine_pseudonym::{CanonicalIdentifier, PseudonymError, Pseudonymiser};
+use hitmachine_pseudonym::{CanonicalIdentifier, PseudonymError};
 use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest, Sha256};
 
 use crate::alarm::Alarms;
+use crate::epochs::Keys;
 use crate::heads::{AcceptError, BackingError, Heads, HeldCosigned, Offered};
 use crate::journal::JournalEntry;
 use crate::link::{Link, LinkError};
@@ -27,10 +28,12 @@ use crate::notification::{AskedAbout, Queue};
 use crate::source::AgeBracket;
 use crate::state::{State, StateError};
 
-/// The refusal after which the covenant is fetched anew and the question asked once more.
+/// The refusals after which covenant and key epochs are fetched anew and the question asked once more.
 const COVENANT_CHANGED: &str = "covenant_changed";
 /// Pause before a question whose answer did not arrive is sent again.
 const PAUSE: Duration = Duration::from_millis(200);
+/// The refusal after which the key epochs are, too.
+const WRONG_EPOCH: &str = "wrong_epoch";
 
 /// One question as a person puts it.
 #[derive(Clone, Debug)]
@@ -95,9 +98,9 @@ pub struct PersonAnswer {
 }
 
 impl PersonAnswer {
-    /// Refused because the covenant at the hub is another one than this node knew.
-    pub(crate) fn is_of_another_covenant(&self) -> bool {
-        matches!(&self.outcome, Outcome::Refused(code) if code == COVENANT_CHANGED)
+    /// Refused because covenant or key epoch at the hub are not those that this node knew.
+    pub(crate) fn is_of_before(&self) -> bool {
+        matches!(&self.outcome, Outcome::Refused(code) if [COVENANT_CHANGED, WRONG_EPOCH].contains(&code.as_str()))
     }
 }
 
@@ -236,7 +239,7 @@ impl From<AcceptError> for Evidence {
 
 /// What asking works with.
 pub struct Inquirer {
-    pub(crate) pseudonymiser: Arc<dyn Pseudonymiser>,
+    pub(crate) keys: Arc<Keys>,
     pub(crate) signer: Option<RequestSigner>,
     pub(crate) link: Arc<Link>,
     pub(crate) state: Arc<State>,
@@ -257,7 +260,7 @@ impl Inquirer {
         Self::check(question)?;
         let mut prepared = self.prepare(question).await?;
         let mut answer = self.send_once(&prepared).await?;
-        if answer.persons.iter().any(PersonAnswer::is_of_another_covenant) {
+        if answer.persons.iter().any(PersonAnswer::is_of_before) {
             prepared = self.prepare(question).await?;
             answer = self.send_once(&prepared).await?;
         }
@@ -356,7 +359,7 @@ impl Inquirer {
                 // was invented or changed.
                 self.heads.journal(self.own_entries(&answer));
                 self.heads.persist(&self.state).await?;
-                if answer.persons.iter().any(PersonAnswer::is_of_another_covenant) {
+                if answer.persons.iter().any(PersonAnswer::is_of_before) {
                     self.link.forget_covenant();
                 }
                 Ok(answer)
@@ -441,7 +444,9 @@ impl Inquirer {
             .iter()
             .map(|person| person.identifier.clone())
             .collect();
-        let tokens = self.pseudonymiser.tokens(&identifiers).await?;
+        // One key for all of it: tokens of two epochs in one question would show who is who in both.
+        let key = self.keys.asking().ok_or(LinkError::Disagree("the key epoch"))?;
+        let tokens = key.pseudonymiser.tokens(&identifiers).await?;
         let subjects = question
             .persons
             .iter()
@@ -460,7 +465,7 @@ impl Inquirer {
             case: question.case.clone(),
             user: question.user.clone(),
             covenant: covenant.version(),
-            epoch: self.pseudonymiser.epoch(),
+            epoch: key.keys.number,
             subjects,
             trace,
             signed: SignedRequest::default(),

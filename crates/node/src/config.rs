@@ -121,6 +121,9 @@ pub struct EpochSection {
     pub scheme: String,
     /// Key file of the pseudonym key.
     pub key: PathBuf,
+    /// Key file of the next epoch's pseudonym key. It need not be there: a node that serves takes it up when it arrives,
+    /// and uses it when the hub says so.
+    pub next_key: Option<PathBuf>,
 }
 
 /// `[[past_epoch]]`.
@@ -281,6 +284,9 @@ impl NodeConfig {
             &mut config.audit.policy,
         ] {
             *each = resolve(path, &*each);
+        }
+        if let Some(key) = &mut config.epoch.next_key {
+            *key = resolve(path, &*key);
         }
         for past in &mut config.past_epoch {
             past.key = resolve(path, &past.key);

@@ -283,8 +283,11 @@ impl Node {
         self.link.forget_covenant();
         let covenant = self.link.covenant().await;
         let own = self.link.own();
-        let register = self.synchroniser.register.lock().await;
-        let mark = register.mark;
+        let keys = &self.synchroniser.keys;
+        let key = keys.asking().or_else(|| keys.present());
+        let registers = self.synchroniser.registers.lock().await;
+        let register = key.as_ref().and_then(|key| registers.get(key.keys.number));
+        let mark = register.map(|register| register.mark).unwrap_or_default();
         let at = jiff::Timestamp::from_millisecond(mark.complete_ms)
             .ok()
             .filter(|_| mark.complete_ms > 0);
@@ -299,12 +302,13 @@ impl Node {
                 .as_ref()
                 .ok()
                 .map(|covenant| covenant.version().to_string()),
-            key_epoch: own.epoch.get(),
-            key_check_value: own.key_check_value.to_string(),
+            key_epoch: key.as_ref().map_or(0, |key| key.keys.number.get()),
+            key_check_value: key.map_or_else(String::new, |key| key.keys.key_check_value.to_string()),
+            epochs: keys.status(),
             sources: self.config.source.len(),
             persons: mark.complete_count,
             synchronised_at: at.map(|at| at.to_string()),
-            batches_in_doubt: register.in_doubt.len(),
+            batches_in_doubt: register.map_or(0, |register| register.in_doubt.len()),
             log_size_seen: self.inquirer.heads.largest(),
             witness_quorum: self.inquirer.heads.policy().needed().unwrap_or(1),
             witnessed_s: self.witnessed_s(),

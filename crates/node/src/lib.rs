@@ -20,6 +20,7 @@ mod chart;
 pub mod config;
 pub mod control;
 pub mod covenant_view;
+pub mod epochs;
 pub mod failure;
 mod heads;
 mod html;

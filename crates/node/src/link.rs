@@ -16,7 +16,7 @@ use hitmachine_proto::v1::query_service_client::QueryServiceClient;
 use hitmachine_proto::v1::registry_service_client::RegistryServiceClient;
 use hitmachine_proto::v1::witness_service_client::WitnessServiceClient;
 use hitmachine_proto::{MAX_MESSAGE_BYTES, query, v1};
-use hitmachine_pseudonym::{DeploymentId, DeploymentKind, KeyCheckValue, KeyEpoch, Scheme};
+use hitmachine_pseudonym::{DeploymentId, DeploymentKind};
 use hitmachine_service::client::{ConnectError, classify, connect_lazy};
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::Channel;
@@ -26,6 +26,7 @@ use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
 use crate::agreements::{Agreements, TakeError};
+use crate::epochs::Keys;
 use crate::state::StateError;
 
 /// The most bytes of a page of log entries: 500, of which each may carry a signed request of 32 kB.
@@ -74,6 +75,7 @@ impl LinkError {
                 "notices",
                 "sync_under_way",
                 "storage",
+                "wrong_epoch",
             ]
             .iter()
             .any(|code| text.starts_with(code)),
@@ -98,7 +100,7 @@ impl From<Status> for LinkError {
     }
 }
 
-/// What this node holds about its deployment and key; compared with the hub's.
+/// What this node holds about its deployment; compared with the hub's.
 #[derive(Clone, Debug)]
 pub struct Own {
     /// Short name in the covenant.
@@ -107,12 +109,6 @@ pub struct Own {
     pub deployment: DeploymentId,
     /// Production, test or demo.
     pub kind: DeploymentKind,
-    /// Present epoch.
-    pub epoch: KeyEpoch,
-    /// How tokens are made.
-    pub scheme: Scheme,
-    /// Of the node's pseudonym key.
-    pub key_check_value: KeyCheckValue,
     /// Origin of the log, as in the verifier key.
     pub origin: String,
 }
@@ -121,6 +117,7 @@ pub struct Own {
 pub struct Link {
     channel: Channel,
     own: Own,
+    keys: Arc<Keys>,
     timeout: Duration,
     agreements: Arc<Agreements>,
     covenant: RwLock<Option<Arc<Covenant>>>,
@@ -138,6 +135,7 @@ impl Link {
         server_name: &str,
         tls: Arc<rustls::ClientConfig>,
         own: Own,
+        keys: Arc<Keys>,
         timeout: Duration,
         agreements: Arc<Agreements>,
     ) -> Result<Self, LinkError> {
@@ -145,6 +143,7 @@ impl Link {
         Ok(Self {
             channel,
             own,
+            keys,
             timeout,
             agreements,
             covenant: RwLock::new(None),
@@ -152,9 +151,14 @@ impl Link {
         })
     }
 
-    /// What this node holds about its deployment and key.
+    /// What this node holds about its deployment.
     pub fn own(&self) -> &Own {
         &self.own
+    }
+
+    /// The pseudonym keys that this node holds.
+    pub(crate) fn keys(&self) -> &Keys {
+        &self.keys
     }
 
     /// What this node accepted.
@@ -182,23 +186,23 @@ impl Link {
         if let Some(covenant) = self.known_covenant() {
             return Ok(covenant);
         }
+        self.refresh().await
+    }
+
+    /// Fetches covenant and key epochs anew. What was fetched before stays in use if that fails.
+    ///
+    /// # Errors
+    /// As [`Link::covenant`].
+    pub async fn refresh(&self) -> Result<Arc<Covenant>, LinkError> {
         let mut client = CovenantServiceClient::new(self.channel.clone());
         let request = v1::FetchRequest {
             held_number: self.agreements.held_number(),
+            held: self.keys.describe(),
         };
         let fetched = self.within(client.fetch(request)).await?.into_inner();
         let own = &self.own;
         let disagree = |what| Err(LinkError::Disagree(what));
-        if fetched.key_epoch != own.epoch.get() {
-            return disagree("the key epoch");
-        }
-        if fetched.scheme != own.scheme.as_str() {
-            return disagree("the pseudonym scheme");
-        }
-        let theirs = KeyCheckValue::try_from(fetched.key_check_value.as_slice()).ok();
-        if theirs.as_ref() != Some(&own.key_check_value) {
-            return disagree("the pseudonym key (key check value differs)");
-        }
+        self.keys.hear(&fetched)?;
         if fetched.log_origin != own.origin {
             return disagree("the audit log");
         }

@@ -2,7 +2,7 @@ use hitmachine_core::ldv::trace_id_of;
 use hitmachine_core::{
     CovenantVersion, Query, RequestId, RequestSigner, Subject, SubjectClass, TraceContext, User,
 };
-use hitmachine_pseudonym::{IdentifierType, Token};
+use hitmachine_pseudonym::{IdentifierType, KeyEpoch, Token};
 
 use super::*;
 

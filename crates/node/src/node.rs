@@ -8,8 +8,7 @@ use hitmachine_audit::{LogVerifier, NoteError, Policy, PolicyError, WitnessName,
 use hitmachine_core::{Clock, PartnerId, RequestSigner, SystemClock};
 use hitmachine_identifier::AdmissionError;
 use hitmachine_pseudonym::{
-    DeploymentId, HmacSha256Pseudonymiser, KeyCheckValue, KeyEpoch, NodeKey, Pseudonymiser, Scheme,
-    SelfTestError, self_test,
+    DeploymentId, HmacSha256Pseudonymiser, KeyEpoch, NodeKey, Pseudonymiser, Scheme, SelfTestError, self_test,
 };
 use hitmachine_service::exit;
 use hitmachine_service::secret::{Purpose, SecretError, SecretFile};
@@ -20,13 +19,13 @@ use crate::agreements::Agreements;
 use crate::alarm::Alarms;
 use crate::ask::Inquirer;
 use crate::config::NodeConfig;
+use crate::epochs::{HeldKey, Keys, Registers};
 use crate::heads::Heads;
 use crate::link::{Link, LinkError, Own};
 use crate::live::{Answering, LocalSet};
 use crate::notice::book::NoticeBook;
 use crate::notice::hook::{Hook, HookConfigError};
 use crate::notification::Queue;
-use crate::register::LocalRegister;
 use crate::screening::Screenings;
 use crate::state::{State, StateError, StateKey};
 use crate::sync::Synchroniser;
@@ -128,7 +127,7 @@ pub struct Node {
 /// What the local state holds, as it is read at start.
 struct Local {
     state: Arc<State>,
-    register: LocalRegister,
+    registers: Registers,
     heads: Arc<Heads>,
     alarms: Arc<Alarms>,
     agreements: Arc<Agreements>,
@@ -142,15 +141,13 @@ impl Local {
     fn read(
         config: &NodeConfig,
         key: &StateKey,
-        key_check_value: KeyCheckValue,
+        held: &[Arc<HeldKey>],
         policy: Policy,
         clock: &Arc<dyn Clock>,
     ) -> Result<Self, StateError> {
-        let state = State::open(&config.state_dir, key)?;
-        state.bind(key_check_value.as_bytes())?;
-        let register = LocalRegister::load(&state)?;
+        let state = Arc::new(State::open(&config.state_dir, key)?);
+        let registers = Registers::load(&state, held)?;
         let heads = Heads::load(&state, policy)?;
-        let state = Arc::new(state);
         let evidence_dir = config.state_dir.join("evidence");
         let with = (Arc::clone(&state), Arc::clone(clock));
         let alarms = Alarms::load(evidence_dir, config.partner.clone(), with.0, with.1)?;
@@ -162,12 +159,12 @@ impl Local {
         Ok(Self {
             agreements: Arc::new(Agreements::load(&state, trusted)?),
             notices: Arc::new(NoticeBook::load(&state, Arc::clone(clock))?),
-            local: Arc::new(LocalSet::load(&state, &register)?),
+            local: Arc::new(LocalSet::load(&registers)?),
             notifications: notifications.map(Arc::new),
             screenings: Screenings::open(&state, config.screening.keep_days)?,
             heads: Arc::new(heads),
             alarms: Arc::new(alarms),
-            register,
+            registers,
             state,
         })
     }
@@ -193,7 +190,7 @@ impl Node {
             .map_err(|_| OpenError::Setting("deployment.id"))?;
         let admission = config.admission()?;
         let epoch = KeyEpoch::new(config.epoch.number).ok_or(OpenError::Setting("epoch.number"))?;
-        let scheme: Scheme = config
+        let _: Scheme = config
             .epoch
             .scheme
             .parse()
@@ -205,6 +202,9 @@ impl Node {
                 found,
             });
         }
+        let present = HeldKey::new(NodeKey::from_bytes(*key), deployment, epoch);
+        let keys = Arc::new(Keys::new(deployment, present, config.epoch.next_key.clone()));
+        keys.look_for_next();
         let mut past: Vec<Arc<dyn Pseudonymiser>> = Vec::new();
         for section in &config.past_epoch {
             let of = KeyEpoch::new(section.number)
@@ -220,9 +220,6 @@ impl Node {
             let key = NodeKey::from_bytes(*key);
             past.push(Arc::new(HmacSha256Pseudonymiser::new(key, deployment, of)));
         }
-        let pseudonymiser = HmacSha256Pseudonymiser::new(NodeKey::from_bytes(*key), deployment, epoch);
-        let key_check_value = pseudonymiser.key_check_value();
-        let pseudonymiser: Arc<dyn Pseudonymiser> = Arc::new(pseudonymiser);
         let verifier: LogVerifier = config.audit.verifier.parse()?;
         let path = &config.audit.policy;
         let policy = std::fs::read(path).map_err(|source| OpenError::PolicyFile {
@@ -252,24 +249,21 @@ impl Node {
             partner,
             deployment,
             kind: admission.kind(),
-            epoch,
-            scheme,
-            key_check_value,
             origin,
         };
         let hooks = Hook::all(&config.notice, &config.partner)?;
         let (_, state_key) = SecretFile::read(&config.state_key, Purpose::NodeState)?;
         let state_key = StateKey::from_bytes(*state_key);
-        let (opening, with_clock) = (config.clone(), Arc::clone(&clock));
+        let (opening, with_clock, held) = (config.clone(), Arc::clone(&clock), keys.held());
         let opened = tokio::task::spawn_blocking(move || {
-            Local::read(&opening, &state_key, key_check_value, policy, &with_clock)
+            Local::read(&opening, &state_key, &held, policy, &with_clock)
         });
         let opened = opened
             .await
             .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
         let Local {
             state,
-            register,
+            registers,
             heads,
             alarms,
             agreements,
@@ -284,6 +278,7 @@ impl Node {
             &config.broker.server_name,
             tls,
             own,
+            Arc::clone(&keys),
             timeout,
             agreements,
         )?;
@@ -295,11 +290,10 @@ impl Node {
             sources: config.source.clone(),
             settings: config.sync.clone(),
             admission,
-            pseudonymiser: Arc::clone(&pseudonymiser),
+            keys: Arc::clone(&keys),
             link: Arc::clone(&link),
-            state: Arc::clone(&state),
             clock: Arc::clone(&clock),
-            register: tokio::sync::Mutex::new(register),
+            registers: tokio::sync::Mutex::new(registers),
             local,
         };
         let signing = config.signing_key.as_ref();
@@ -311,7 +305,7 @@ impl Node {
             Witnessing::new(signer, verifier.clone(), heads, alarms, with)
         });
         let inquirer = Inquirer {
-            pseudonymiser,
+            keys,
             signer,
             link: Arc::clone(&link),
             state,
@@ -333,6 +327,31 @@ impl Node {
             answering,
             screenings,
         })
+    }
+
+    /// Looks for the next pseudonym key, hears from the hub which epoch may do what, and forgets what was registered in one
+    /// that is over. A hub that cannot be reached now is asked again the next time.
+    pub async fn follow_epochs(&self) {
+        let keys = Arc::clone(&self.synchroniser.keys);
+        let looked = tokio::task::spawn_blocking(move || keys.look_for_next()).await;
+        if looked.is_err() {
+            tracing::error!("an internal task stopped");
+        }
+        if let Err(error) = self.link.refresh().await {
+            tracing::debug!(%error, "the hub cannot be asked for its key epochs");
+            return;
+        }
+        let over = self.synchroniser.keys.retired();
+        if over.is_empty() {
+            return;
+        }
+        for keys in &over {
+            self.synchroniser.local.forget(keys.number);
+        }
+        let mut registers = self.synchroniser.registers.lock().await;
+        if let Err(error) = registers.forget(&over) {
+            tracing::error!(%error, "the register of a key epoch that is over could not be forgotten");
+        }
     }
 
     /// Its configuration.

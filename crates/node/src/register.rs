@@ -6,7 +6,7 @@ use hitmachine_core::registry::{Change, MAX_CHANGES, Tally};
 use hitmachine_core::{Day, SubjectClass};
 use hitmachine_pseudonym::{IdentifierType, Token};
 
-use crate::state::{Held, LocalChange, State, StateError, SyncMark};
+use crate::state::{Held, LocalChange, Slot, StateError, SyncMark};
 
 /// What the source says about one token today.
 #[derive(Clone, Debug)]
@@ -17,7 +17,7 @@ pub(crate) struct Wanted {
     pub(crate) reference: Option<Box<str>>,
 }
 
-/// The acknowledged register in memory, folded from the batches in [`State`].
+/// The acknowledged register in memory, folded from the batches in a [`Slot`].
 #[derive(Default)]
 pub(crate) struct LocalRegister {
     pub(crate) mark: SyncMark,
@@ -29,13 +29,13 @@ pub(crate) struct LocalRegister {
 }
 
 impl LocalRegister {
-    pub(crate) fn load(state: &State) -> Result<Self, StateError> {
+    pub(crate) fn load(slot: &Slot) -> Result<Self, StateError> {
         let mut local = Self {
-            mark: state.mark()?,
+            mark: slot.mark()?,
             ..Self::default()
         };
         let (generation, acknowledged) = (local.mark.generation, local.mark.acknowledged);
-        state.batches(generation, &mut |sequence, changes| {
+        slot.batches(generation, &mut |sequence, changes| {
             if sequence <= acknowledged {
                 local.fold(changes);
             } else {
@@ -220,6 +220,7 @@ pub(crate) fn for_broker(change: &LocalChange) -> Change {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::state::State;
 
     const TODAY: Day = Day(20_778);
 
@@ -316,14 +317,15 @@ mod tests {
     fn after_a_stop_batches_in_doubt_are_known() {
         let dir = tempfile::tempdir().unwrap();
         let state = State::open(dir.path(), &crate::state::StateKey::from_bytes([1; 32])).unwrap();
-        let mut local = LocalRegister::load(&state).unwrap();
+        let slot = Slot::open(&std::sync::Arc::new(state), 1, &[1; 8]).unwrap();
+        let mut local = LocalRegister::load(&slot).unwrap();
         local.restart(1);
         let batches = local
             .difference(&[wanted(1, SubjectClass::Minor)], TODAY, 365)
             .into_batches(1)
             .unwrap();
-        state.append(local.mark, &batches).unwrap();
-        let mut again = LocalRegister::load(&state).unwrap();
+        slot.append(local.mark, &batches).unwrap();
+        let mut again = LocalRegister::load(&slot).unwrap();
         assert_eq!(
             (again.in_doubt.len(), again.len(), again.next_sequence()),
             (1, 0, 2)

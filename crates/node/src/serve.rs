@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use hitmachine_pseudonym::KeyEpoch;
+
 use crate::control::{bind, listen};
 use crate::node::Node;
 use crate::sync::SyncOptions;
@@ -34,6 +36,7 @@ pub async fn serve(
         () = shutdown => Ok(()),
         listening = listen(Arc::clone(&node), listener) => listening,
         () = keep_in_step(&node) => Ok(()),
+        () = follow_epochs(&node) => Ok(()),
         () = node.witness() => Ok(()),
         () = node.follow_notices() => Ok(()),
         () = node.tell_hooks() => Ok(()),
@@ -63,8 +66,17 @@ async fn follow_covenant(node: &Arc<Node>) {
     }
 }
 
-/// Synchronises at start, on schedule, after a change of the covenant, when a file has changed and lies still, and again after a failure that may
-/// pass. Polls files instead of asking the kernel for events: exports arrive on network shares, which have none.
+/// Looks for the next key and for the hub's word on key epochs as often as for changed files.
+async fn follow_epochs(node: &Arc<Node>) {
+    let pause = Duration::from_secs(node.config().sync.watch_seconds.max(1));
+    loop {
+        node.follow_epochs().await;
+        tokio::time::sleep(pause).await;
+    }
+}
+
+/// Synchronises at start, on schedule, after a change of the covenant or of key epochs, when a file has changed and
+/// lies still, and again after a failure that may pass. Polls files instead of asking the kernel for events: exports arrive on network shares, which have none.
 async fn keep_in_step(node: &Arc<Node>) {
     if node.config().source.is_empty() {
         return std::future::pending().await;
@@ -84,6 +96,7 @@ async fn keep_in_step(node: &Arc<Node>) {
         let begun = Instant::now();
         // What it changes to while this sync runs is not what this sync was made under; the first is no change.
         let under = node.link.agreements().held_version();
+        let epochs = registering(node);
         let result = node
             .synchroniser
             .run(SyncOptions::default(), Arc::new(|_| ()))
@@ -119,6 +132,10 @@ async fn keep_in_step(node: &Arc<Node>) {
         while begun.elapsed() < wait {
             tokio::time::sleep(watch.min(wait.saturating_sub(begun.elapsed()))).await;
             let now = look(&paths).await;
+            if registering(node) != epochs {
+                tracing::info!("the key epochs to register in have changed");
+                break;
+            }
             if now != synchronised && now == last {
                 tracing::info!("a source has changed");
                 break;
@@ -140,6 +157,12 @@ async fn forget_old_screenings(node: &Node) {
         }
         tokio::time::sleep(FORGETS_EVERY).await;
     }
+}
+
+/// The key epochs that this node registers in at this moment.
+fn registering(node: &Node) -> Vec<KeyEpoch> {
+    let keys = node.synchroniser.keys.registering();
+    keys.iter().map(|key| key.keys.number).collect()
 }
 
 async fn look(paths: &[PathBuf]) -> Look {

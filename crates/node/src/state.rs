@@ -7,6 +7,7 @@
 //! | `batches` | generation u32 ‖ sequence u64 | the batch as it was sent, with local references |
 //! | `meta` | `sync` | [`SyncMark`] |
 //! | `meta` | `key-check` | key check value of the pseudonym key that the tokens are made with |
+//! | `batches-N`, `meta` | …, `sync-N`, `key-check-N` | the same of key epoch N, if another came before it: see [`Slot`] |
 //! | `meta` | `heads`, `head-notes` | log heads not yet proven prefixes of a later one, and their signed notes |
 //! | `meta` | `cosigned` | the newest checkpoint that a quorum of partners cosigned |
 //! | `meta` | `witness/<log>` | what this node cosigned last |
@@ -19,6 +20,7 @@
 //! state key, a random nonce before it, tree and key as associated data: a value that was changed, moved or sealed
 //! with another key does not open.
 
+mod slot;
 mod table;
 
 use std::path::Path;
@@ -32,6 +34,7 @@ use zeroize::{ZeroizeOnDrop, Zeroizing};
 
 use crate::journal::JournalEntry;
 
+pub use slot::Slot;
 pub use table::Table;
 
 const NONCE: usize = 24;
@@ -103,7 +106,6 @@ pub struct SyncMark {
 /// The node's local database.
 pub struct State {
     db: DurableDb,
-    batches: Tree,
     meta: Tree,
     journal: Tree,
     cipher: XChaCha20Poly1305,
@@ -116,10 +118,9 @@ impl State {
     /// [`StateError`]; [`DbError::InUse`] if another process has it.
     pub fn open(dir: &Path, key: &StateKey) -> Result<Self, StateError> {
         let db = DurableDb::open(&dir.join("sled"))?;
-        let (batches, meta, journal) = (db.tree(BATCHES)?, db.tree(META)?, db.tree(JOURNAL)?);
+        let (meta, journal) = (db.tree(META)?, db.tree(JOURNAL)?);
         Ok(Self {
             db,
-            batches,
             meta,
             journal,
             cipher: XChaCha20Poly1305::new((&key.0).into()),
@@ -154,115 +155,6 @@ impl State {
             },
         );
         opened.map(Zeroizing::new).map_err(|_| StateError::DoesNotOpen)
-    }
-
-    /// How far the sync is.
-    ///
-    /// # Errors
-    /// [`StateError`].
-    pub fn mark(&self) -> Result<SyncMark, StateError> {
-        let Some(sealed) = self.meta.get("sync").map_err(DbError::from)? else {
-            return Ok(SyncMark::default());
-        };
-        let value = self.open_value(META, b"sync", &sealed)?;
-        let mut bytes = Bytes(&value);
-        let mark = (|| {
-            Some(SyncMark {
-                generation: u32::from_be_bytes(bytes.take()?),
-                acknowledged: u64::from_be_bytes(bytes.take()?),
-                complete_ms: i64::from_be_bytes(bytes.take()?),
-                complete_count: u64::from_be_bytes(bytes.take()?),
-            })
-        })();
-        mark.ok_or(StateError::DoesNotOpen)
-    }
-
-    /// Remembers how far the sync is, durably.
-    ///
-    /// # Errors
-    /// [`StateError`].
-    pub fn set_mark(&self, mark: SyncMark) -> Result<(), StateError> {
-        self.write_mark(mark)?;
-        Ok(self.db.commit()?)
-    }
-
-    fn write_mark(&self, mark: SyncMark) -> Result<(), StateError> {
-        let mut value = Vec::with_capacity(28);
-        value.extend_from_slice(&mark.generation.to_be_bytes());
-        value.extend_from_slice(&mark.acknowledged.to_be_bytes());
-        value.extend_from_slice(&mark.complete_ms.to_be_bytes());
-        value.extend_from_slice(&mark.complete_count.to_be_bytes());
-        self.meta
-            .insert("sync", self.seal(META, b"sync", &value)?)
-            .map_err(DbError::from)?;
-        Ok(())
-    }
-
-    /// Forgets all batches and starts `generation`, durably.
-    ///
-    /// # Errors
-    /// [`StateError`].
-    pub fn start_generation(&self, mark: SyncMark) -> Result<(), StateError> {
-        self.batches.clear().map_err(DbError::from)?;
-        self.set_mark(mark)
-    }
-
-    /// Writes batches that are about to be sent, and the mark, in one durable step.
-    ///
-    /// # Errors
-    /// [`StateError`]; then nothing may be sent.
-    pub fn append(&self, mark: SyncMark, batches: &[(u64, Vec<LocalChange>)]) -> Result<(), StateError> {
-        for (sequence, changes) in batches {
-            let key = batch_key(mark.generation, *sequence);
-            let value = pack(changes);
-            self.batches
-                .insert(key, self.seal(BATCHES, &key, &value)?)
-                .map_err(DbError::from)?;
-        }
-        self.set_mark(mark)
-    }
-
-    /// Calls `visit` with each batch of a generation, in order.
-    ///
-    /// # Errors
-    /// [`StateError::DoesNotOpen`] if one is damaged or missing.
-    pub fn batches(
-        &self,
-        generation: u32,
-        visit: &mut dyn FnMut(u64, Vec<LocalChange>),
-    ) -> Result<(), StateError> {
-        for (item, expected) in self.batches.scan_prefix(generation.to_be_bytes()).zip(1u64..) {
-            let (key, sealed) = item.map_err(DbError::from)?;
-            if *key != batch_key(generation, expected) {
-                return Err(StateError::DoesNotOpen);
-            }
-            let value = self.open_value(BATCHES, &key, &sealed)?;
-            visit(expected, unpack(&value).ok_or(StateError::DoesNotOpen)?);
-        }
-        Ok(())
-    }
-
-    /// Marks the state with the pseudonym key in use. Under another key than before, what was registered is
-    /// forgotten: its tokens match nothing any more, and the next sync sends everything.
-    ///
-    /// # Errors
-    /// [`StateError`].
-    pub fn bind(&self, key_check: &[u8; 8]) -> Result<(), StateError> {
-        let bound = self.meta.get("key-check").map_err(DbError::from)?;
-        let bound = bound
-            .map(|sealed| self.open_value(META, b"key-check", &sealed))
-            .transpose()?;
-        if bound
-            .as_deref()
-            .is_some_and(|bound| bound.as_slice() == key_check)
-        {
-            return Ok(());
-        }
-        // The mark goes last: a stop before it forgets once more, which is harmless.
-        self.start_generation(SyncMark::default())?;
-        let sealed = self.seal(META, b"key-check", key_check)?;
-        self.meta.insert("key-check", sealed).map_err(DbError::from)?;
-        Ok(self.db.commit()?)
     }
 
     /// A value kept under a name, as [`State::set_values`] got it.
@@ -396,6 +288,8 @@ impl Bytes<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
 
     fn change(person: u8, reference: Option<&str>) -> LocalChange {
@@ -421,25 +315,25 @@ mod tests {
             complete_count: 1,
         };
         {
-            let state = State::open(dir.path(), &key).unwrap();
+            let state = Arc::new(State::open(dir.path(), &key).unwrap());
+            let slot = Slot::open(&state, 1, &[1; 8]).unwrap();
             let withdrawn = LocalChange {
                 registration: None,
                 ..change(2, None)
             };
-            state
-                .append(mark, &[(1, vec![change(1, Some("LP-2026-0042")), withdrawn])])
+            slot.append(mark, &[(1, vec![change(1, Some("LP-2026-0042")), withdrawn])])
                 .unwrap();
             state.set_values(&[("heads", b"heads".to_vec())]).unwrap();
         }
-        let state = State::open(dir.path(), &key).unwrap();
-        assert_eq!(state.mark().unwrap(), mark);
+        let state = Arc::new(State::open(dir.path(), &key).unwrap());
+        let slot = Slot::open(&state, 1, &[1; 8]).unwrap();
+        assert_eq!(slot.mark().unwrap(), mark);
         assert_eq!(
             state.value("heads").unwrap().as_deref(),
             Some(b"heads".as_slice())
         );
         let mut seen = Vec::new();
-        state
-            .batches(2, &mut |sequence, changes| seen.push((sequence, changes)))
+        slot.batches(2, &mut |sequence, changes| seen.push((sequence, changes)))
             .unwrap();
         assert_eq!(seen.len(), 1);
         assert_eq!(
@@ -447,7 +341,7 @@ mod tests {
             change(1, Some("LP-2026-0042")).registration
         );
         assert!(seen[0].1[1].registration.is_none());
-        drop(state);
+        drop((slot, state));
         for entry in std::fs::read_dir(dir.path().join("sled")).unwrap() {
             let path = entry.unwrap().path();
             if path.is_file() {
@@ -456,39 +350,44 @@ mod tests {
                 assert!(!bytes.windows(32).any(|part| part == [1; 32]));
             }
         }
-        let other = State::open(dir.path(), &StateKey::from_bytes([4; 32])).unwrap();
-        assert!(matches!(other.mark(), Err(StateError::DoesNotOpen)));
+        let other = Arc::new(State::open(dir.path(), &StateKey::from_bytes([4; 32])).unwrap());
+        let opened = Slot::open(&other, 1, &[1; 8]);
+        assert!(matches!(opened.err(), Some(StateError::DoesNotOpen)));
     }
 
     #[test]
     fn tokens_of_another_key_are_forgotten() {
         let dir = tempfile::tempdir().unwrap();
-        let state = State::open(dir.path(), &StateKey::from_bytes([3; 32])).unwrap();
-        state.bind(&[1; 8]).unwrap();
+        let state = Arc::new(State::open(dir.path(), &StateKey::from_bytes([3; 32])).unwrap());
+        let slot = Slot::open(&state, 1, &[1; 8]).unwrap();
         let mark = SyncMark {
             generation: 1,
             ..SyncMark::default()
         };
-        state.append(mark, &[(1, vec![change(1, None)])]).unwrap();
-        state.bind(&[1; 8]).unwrap();
-        assert_eq!(state.mark().unwrap(), mark);
-        state.bind(&[2; 8]).unwrap();
-        assert_eq!(state.mark().unwrap(), SyncMark::default());
-        state.batches(1, &mut |_, _| panic!("a batch is left")).unwrap();
+        slot.append(mark, &[(1, vec![change(1, None)])]).unwrap();
+        Slot::forget_others(&state, &[[1; 8]]).unwrap();
+        assert_eq!(Slot::open(&state, 1, &[1; 8]).unwrap().mark().unwrap(), mark);
+        // The same epoch with another key, as after a mistake that was put right.
+        Slot::forget_others(&state, &[[2; 8]]).unwrap();
+        for key_check in [[2; 8], [1; 8]] {
+            let slot = Slot::open(&state, 1, &key_check).unwrap();
+            assert_eq!(slot.mark().unwrap(), SyncMark::default());
+            slot.batches(1, &mut |_, _| panic!("a batch is left")).unwrap();
+        }
     }
 
     #[test]
     fn a_missing_batch_is_noticed() {
         let dir = tempfile::tempdir().unwrap();
-        let state = State::open(dir.path(), &StateKey::from_bytes([3; 32])).unwrap();
+        let state = Arc::new(State::open(dir.path(), &StateKey::from_bytes([3; 32])).unwrap());
+        let slot = Slot::open(&state, 1, &[1; 8]).unwrap();
         let mark = SyncMark {
             generation: 1,
             ..SyncMark::default()
         };
-        state
-            .append(mark, &[(1, vec![change(1, None)]), (2, vec![change(2, None)])])
+        slot.append(mark, &[(1, vec![change(1, None)]), (2, vec![change(2, None)])])
             .unwrap();
-        state.batches.remove(batch_key(1, 1)).unwrap();
-        assert!(state.batches(1, &mut |_, _| ()).is_err());
+        state.db.tree(BATCHES).unwrap().remove(batch_key(1, 1)).unwrap();
+        assert!(slot.batches(1, &mut |_, _| ()).is_err());
     }
 }

@@ -4,12 +4,13 @@
 use std::sync::Arc;
 
 use hitmachine_core::covenant::Answers;
+use hitmachine_core::epoch::EpochKeys;
 use hitmachine_core::{Clock, Covenant, Day, SubjectClass};
 use hitmachine_identifier::Admission;
 use hitmachine_proto::v1::sync_request::Step;
 use hitmachine_proto::v1::sync_response::Step as Reply;
 use hitmachine_proto::{registry, v1};
-use hitmachine_pseudonym::{MAX_BATCH, PseudonymError, Pseudonymiser};
+use hitmachine_pseudonym::{MAX_BATCH, PseudonymError};
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
@@ -17,11 +18,12 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
 
 use crate::config::SyncSection;
+use crate::epochs::{EpochRegister, HeldKey, Keys, Registers};
 use crate::link::{Link, LinkError};
 use crate::live::LocalSet;
 use crate::register::{LocalRegister, Wanted, for_broker};
 use crate::source::{self, ReadOutcome, Source, SourceError};
-use crate::state::{LocalChange, State, StateError};
+use crate::state::{LocalChange, StateError};
 use crate::view::IssueView;
 
 /// How many batches are written in one durable step before they are sent.
@@ -164,8 +166,24 @@ pub struct SyncReport {
     /// changed or went in the node's own set.
     #[serde(default)]
     pub live: bool,
+    /// The same of the next key epoch, while it is being filled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_epoch: Option<NextEpochReport>,
     /// Seconds for reading, pseudonyms and sending.
     pub seconds: [f64; 3],
+}
+
+/// What a sync sent in the next key epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NextEpochReport {
+    /// Its number.
+    pub number: u32,
+    /// Registrations sent.
+    pub registered: u64,
+    /// Withdrawals sent.
+    pub withdrawn: u64,
+    /// Persons registered now, as both sides agree.
+    pub persons: u64,
 }
 
 /// What a sync works with.
@@ -173,12 +191,11 @@ pub struct Synchroniser {
     pub(crate) sources: Vec<Source>,
     pub(crate) settings: SyncSection,
     pub(crate) admission: Admission,
-    pub(crate) pseudonymiser: Arc<dyn Pseudonymiser>,
+    pub(crate) keys: Arc<Keys>,
     pub(crate) link: Arc<Link>,
-    pub(crate) state: Arc<State>,
     pub(crate) clock: Arc<dyn Clock>,
     /// One sync at a time.
-    pub(crate) register: tokio::sync::Mutex<LocalRegister>,
+    pub(crate) registers: tokio::sync::Mutex<Registers>,
     /// What a live partner answers from.
     pub(crate) local: Arc<LocalSet>,
 }
@@ -199,7 +216,7 @@ impl Synchroniser {
         if self.sources.is_empty() {
             return Err(SyncError::NoSource);
         }
-        let mut register = self.register.lock().await;
+        let mut registers = self.registers.lock().await;
         let begun = std::time::Instant::now();
         // Terms and classes may have changed since the last sync.
         self.link.forget_covenant();
@@ -224,48 +241,69 @@ impl Synchroniser {
             .take(ISSUES_SHOWN)
             .map(IssueView::from)
             .collect();
-        let wanted = self.wanted(outcome).await?;
-        let pseudonyms_in = begun.elapsed();
         let today = self.clock.today();
-
-        let report = |sent: (u64, u64), persons, full| SyncReport {
+        let mut report = SyncReport {
             rows: total_rows,
             bad_rows,
             issues,
-            registered: sent.0,
-            withdrawn: sent.1,
-            persons,
-            full,
+            registered: 0,
+            withdrawn: 0,
+            persons: 0,
+            full: options.full,
             live,
-            seconds: [
-                read_in.as_secs_f64(),
-                pseudonyms_in.saturating_sub(read_in).as_secs_f64(),
-                begun.elapsed().saturating_sub(pseudonyms_in).as_secs_f64(),
-            ],
+            next_epoch: None,
+            seconds: [read_in.as_secs_f64(), 0.0, 0.0],
         };
-        if live {
-            let sent = self
-                .fill(&mut register, &wanted, (today, term_days), options)
-                .await?;
-            return Ok(report(sent, register.len(), options.full));
+        let keys = self.keys.registering();
+        if keys.is_empty() {
+            return Err(LinkError::Disagree("the key epoch").into());
         }
+        for (place, key) in keys.iter().enumerate() {
+            let begun = std::time::Instant::now();
+            let wanted = wanted(&outcome, key).await?;
+            report.seconds[1] += begun.elapsed().as_secs_f64();
+            let begun = std::time::Instant::now();
+            let of = registers.of(&key.keys)?;
+            let term = (today, term_days);
+            let (full, sent) = if live {
+                (options.full, self.fill(of, &wanted, term, options).await?)
+            } else {
+                self.agree(of, &wanted, term, options, &progress).await?
+            };
+            report.seconds[2] += begun.elapsed().as_secs_f64();
+            if place == 0 {
+                (report.registered, report.withdrawn) = sent;
+                (report.persons, report.full) = (of.local.len(), full);
+            } else {
+                report.next_epoch = Some(NextEpochReport {
+                    number: key.keys.number.get(),
+                    registered: sent.0,
+                    withdrawn: sent.1,
+                    persons: of.local.len(),
+                });
+            }
+        }
+        Ok(report)
+    }
+
+    /// Brings the hub's register of one key epoch in step; whether everything was sent again, and how many
+    /// registrations and withdrawals were sent.
+    async fn agree(
+        &self,
+        of: &mut EpochRegister,
+        wanted: &[Wanted],
+        term: (Day, u32),
+        options: SyncOptions,
+        progress: &OnProgress,
+    ) -> Result<(bool, (u64, u64)), SyncError> {
         let mut full = options.full;
         let mut sent = (0, 0);
         for last_chance in [false, true] {
             let attempt = self
-                .attempt(
-                    &mut register,
-                    &wanted,
-                    today,
-                    term_days,
-                    full,
-                    options,
-                    &mut sent,
-                    &progress,
-                )
+                .attempt(of, wanted, term, full, options, &mut sent, progress)
                 .await?;
             match attempt {
-                Attempt::Agreed => return Ok(report(sent, register.len(), full)),
+                Attempt::Agreed => return Ok((full, sent)),
                 Attempt::SendAll if last_chance => break,
                 Attempt::SendAll => {
                     tracing::warn!("hub and node differ; everything is sent again");
@@ -309,33 +347,6 @@ impl Synchroniser {
         reading.await.map_err(|_| SyncError::Stopped)?
     }
 
-    async fn wanted(&self, outcome: ReadOutcome) -> Result<Vec<Wanted>, SyncError> {
-        let mut wanted = Vec::with_capacity(outcome.rows.len());
-        let mut rows = outcome.rows.into_iter();
-        let (mut identifiers, mut rest) = (Vec::with_capacity(MAX_BATCH), Vec::with_capacity(MAX_BATCH));
-        loop {
-            identifiers.clear();
-            for row in rows.by_ref().take(MAX_BATCH) {
-                identifiers.push(row.identifier);
-                rest.push((row.class, row.reference));
-            }
-            if identifiers.is_empty() {
-                return Ok(wanted);
-            }
-            let tokens = self.pseudonymiser.tokens(&identifiers).await?;
-            for ((token, identifier), (class, reference)) in
-                tokens.into_iter().zip(&identifiers).zip(rest.drain(..))
-            {
-                wanted.push(Wanted {
-                    identifier: identifier.kind(),
-                    token,
-                    class,
-                    reference,
-                });
-            }
-        }
-    }
-
     /// A broken export must not wipe a register.
     pub(crate) fn guard(&self, before: u64, lost: u64, options: SyncOptions) -> Result<(), SyncError> {
         let most = u128::from(before) * u128::from(self.settings.max_loss_percent.min(100));
@@ -351,16 +362,16 @@ impl Synchroniser {
     )]
     async fn attempt(
         &self,
-        register: &mut LocalRegister,
+        of: &mut EpochRegister,
         wanted: &[Wanted],
-        today: Day,
-        term_days: u32,
+        (today, term_days): (Day, u32),
         full: bool,
         options: SyncOptions,
         sent: &mut (u64, u64),
         progress: &OnProgress,
     ) -> Result<Attempt, SyncError> {
-        let mut stream = SyncStream::open(&self.link, full).await?;
+        let mut stream = SyncStream::open(&self.link, &of.keys, full).await?;
+        let (slot, register) = (&of.slot, &mut of.local);
         let begun = stream.begun;
         // The hub may hold more than this node remembers.
         let before = register.len().max(begun.registered);
@@ -371,7 +382,7 @@ impl Synchroniser {
         }
         if full || (register.mark.generation == 0 && begun.next_sequence == 1) {
             register.restart(begun.generation);
-            self.state.start_generation(register.mark)?;
+            slot.start_generation(register.mark)?;
         } else if begun.generation != register.mark.generation
             || begun.next_sequence <= register.mark.acknowledged
             || begun.next_sequence > register.next_sequence()
@@ -400,8 +411,8 @@ impl Synchroniser {
             let window: Vec<_> = batches.drain(..batches.len().min(TOGETHER)).collect();
             let last = window.last().map_or(0, |(sequence, _)| *sequence);
             // Written before sent: after a stop we know what the broker may have.
-            let (state, mark) = (Arc::clone(&self.state), register.mark);
-            let written = tokio::task::spawn_blocking(move || state.append(mark, &window).map(|()| window));
+            let (slot, mark) = (slot.clone(), register.mark);
+            let written = tokio::task::spawn_blocking(move || slot.append(mark, &window).map(|()| window));
             let window = written.await.map_err(|_| SyncError::Stopped)??;
             register.in_doubt = window;
             stream.send_batches(begun.generation, &register.in_doubt).await?;
@@ -418,9 +429,25 @@ impl Synchroniser {
         }
         register.mark.complete_ms = self.clock.now().as_millisecond();
         register.mark.complete_count = register.len();
-        self.state.set_mark(register.mark)?;
+        slot.set_mark(register.mark)?;
         Ok(Attempt::Agreed)
     }
+}
+
+/// What the sources say, in the tokens of one key.
+async fn wanted(outcome: &ReadOutcome, key: &HeldKey) -> Result<Vec<Wanted>, SyncError> {
+    let mut wanted = Vec::with_capacity(outcome.rows.len());
+    for rows in outcome.rows.chunks(MAX_BATCH) {
+        let identifiers: Vec<_> = rows.iter().map(|row| row.identifier.clone()).collect();
+        let tokens = key.pseudonymiser.tokens(&identifiers).await?;
+        wanted.extend(tokens.into_iter().zip(rows).map(|(token, row)| Wanted {
+            identifier: row.identifier.kind(),
+            token,
+            class: row.class,
+            reference: row.reference.clone(),
+        }));
+    }
+    Ok(wanted)
 }
 
 /// The two halves of one sync on the wire.
@@ -435,12 +462,12 @@ struct SyncStream {
 const SILENCE: std::time::Duration = std::time::Duration::from_mins(1);
 
 impl SyncStream {
-    async fn open(link: &Link, full: bool) -> Result<Self, SyncError> {
+    async fn open(link: &Link, keys: &EpochKeys, full: bool) -> Result<Self, SyncError> {
         let (requests, outgoing) = mpsc::channel(TOGETHER);
         let own = link.own();
         let begin = v1::SyncBegin {
-            key_epoch: own.epoch.get(),
-            key_check_value: own.key_check_value.as_bytes().to_vec(),
+            key_epoch: keys.number.get(),
+            key_check_value: keys.key_check_value.as_bytes().to_vec(),
             deployment: own.deployment.as_bytes().to_vec(),
             full,
         };

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::alarm::Alarm;
 use crate::ask::VerifiedAnswer;
+use crate::epochs::EpochStatus;
 use crate::language::Language;
 use crate::live::LiveView;
 use crate::notification::Counts;
@@ -304,6 +305,9 @@ pub struct StatusView {
     pub key_epoch: u32,
     /// Key check value of this node's key; the same at every node.
     pub key_check_value: String,
+    /// All key epochs that the hub told of, oldest first, and whether this node has their keys.
+    #[serde(default)]
+    pub epochs: Vec<EpochStatus>,
     /// Configured sources.
     pub sources: usize,
     /// Persons registered, as both sides last agreed.
@@ -354,6 +358,14 @@ impl StatusView {
             language.pick("Sleutelperiode (controlegetal)", "Key epoch (check value)"),
             &epoch,
         ]);
+        for epoch in self.epochs.iter().filter(|epoch| epoch.number != self.key_epoch) {
+            let name = format!(
+                "{} {}",
+                language.pick("Sleutelperiode", "Key epoch"),
+                epoch.number
+            );
+            table.add_row([name, epoch.text(language)]);
+        }
         table.add_row([language.pick("Bronnen", "Sources"), &self.sources.to_string()]);
         table.add_row([
             language.pick("Personen geregistreerd", "Persons registered"),

@@ -600,6 +600,7 @@ test_bsn_prefixes = {prefixes:?}
 number = 1
 scheme = "hmac-sha256"
 key = "node-key.key"
+next_key = "next-node-key.key"
 
 [audit]
 verifier = "{verifier}"

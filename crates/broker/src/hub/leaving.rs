@@ -3,10 +3,11 @@
 //! They stop answering with the covenant, at once: who is not in it is not asked. What they registered is deleted after
 //! an entry in the log that says so; a stop in between is made good at the next start.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use hitmachine_audit::{Draft, StoredContent};
-use hitmachine_core::PartnerId;
+use hitmachine_core::{Partner, PartnerId};
 use serde_json::{Value, json};
 
 use super::{Hub, SyncError};
@@ -20,8 +21,14 @@ impl Hub {
     /// Logs and deletes the registrations of everybody whose registrations the covenant in force does not keep.
     pub(crate) async fn forget_partners_who_left(self: &Arc<Self>) {
         let covenant = self.covenant();
+        let mut registered = BTreeMap::<PartnerId, u64>::new();
+        for each in self.registers.open() {
+            for (partner, _, registrations) in each.read().summary() {
+                *registered.entry(partner).or_default() += registrations;
+            }
+        }
         let mut leaving = Vec::new();
-        for (partner, _, registrations) in self.register().summary() {
+        for (partner, registrations) in registered {
             match covenant.partner(&partner) {
                 Some(named) if named.keeps_register() => {}
                 Some(_) => leaving.push((REGISTER_GONE, partner, registrations)),
@@ -56,28 +63,32 @@ impl Hub {
             });
             self.commit(vec![Draft::control(&entry)?], Vec::new()).await?;
         }
-        let of = partner.clone();
-        let work = move |hub: &Self| {
+        self.delete(partner).await?;
+        tracing::warn!(%partner, registrations, "deleted what a partner had registered");
+        self.count_persons();
+        Ok(())
+    }
+
+    /// Deletes what a partner registered in every epoch, with nobody else at the registers.
+    async fn delete(self: &Arc<Self>, partner: &PartnerId) -> Result<(), SyncError> {
+        let gate = Arc::clone(&self.registers.gate).write_owned().await;
+        let (hub, of) = (Arc::clone(self), partner.clone());
+        let working = tokio::task::spawn_blocking(move || {
+            let _alone = gate;
             // Another covenant may have brought it back meanwhile.
-            if hub
-                .covenant()
-                .partner(&of)
-                .is_some_and(hitmachine_core::Partner::keeps_register)
-            {
+            if hub.covenant().partner(&of).is_some_and(Partner::keeps_register) {
                 return Ok(());
             }
-            let removed = hub.store.remove(&of);
-            removed.map_err(|error| SyncError::Storage(Some(error)))?;
-            hub.register_mut().remove(&of);
+            for each in hub.registers.open() {
+                if let Err(error) = each.store.remove(&of) {
+                    each.fail();
+                    return Err(SyncError::Storage(Some(error)));
+                }
+                each.write().remove(&of);
+            }
             Ok(())
-        };
-        self.storage_alone(work).await?;
-        tracing::warn!(%partner, registrations, "deleted what a partner had registered");
-        let persons = self.register().persons();
-        self.metrics
-            .persons
-            .set(i64::try_from(persons).unwrap_or(i64::MAX));
-        Ok(())
+        });
+        working.await.unwrap_or(Err(SyncError::Storage(None)))
     }
 
     /// Whether the log says so already, since the covenant in force came.

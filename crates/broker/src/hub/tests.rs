@@ -8,10 +8,11 @@ use hitmachine_audit::{
     StoredContent, WrappingKey,
 };
 use hitmachine_core::covenant::Document;
-use hitmachine_core::registry::TallyMask;
+use hitmachine_core::epoch::{EpochKeys, Epochs};
+use hitmachine_core::registry::{Register, TallyMask};
 use hitmachine_core::{Day, PartnerStatus, RequestId, RequestSigner, SubjectClass};
 use hitmachine_proto::answer::Outcome;
-use hitmachine_pseudonym::{IdentifierType, Pepper, TagKeys, Token};
+use hitmachine_pseudonym::{IdentifierType, Pepper, Scheme, TagKeys, Token};
 use hitmachine_store::SledStore;
 use jiff::ToSpan;
 use prost::Message;
@@ -119,6 +120,11 @@ pub(super) fn start(dir: &Path, now: Timestamp, last_logged: Option<Timestamp>) 
         &store,
     )
     .unwrap();
+    let keys = EpochKeys {
+        number,
+        scheme,
+        key_check_value: KeyCheckValue::from_bytes(CHECK),
+    };
     let hands = Arc::new(Hands(Mutex::new(now)));
     let stopped = |_: &hitmachine_audit::CommitError| panic!("the log stopped");
     let log = log(dir);
@@ -148,13 +154,10 @@ pub(super) fn start(dir: &Path, now: Timestamp, last_logged: Option<Timestamp>) 
         rules: Arc::new(rules),
         tables,
         watch: Arc::new(watch),
-        epoch: Epoch {
-            number,
-            scheme,
-            key_check_value: KeyCheckValue::from_bytes(CHECK),
-        },
-        register,
-        store: Arc::new(store),
+        registers: Arc::new(Registers::new(
+            Epochs::first(keys.clone()),
+            vec![EpochRegister::new(keys, register, Arc::new(store))],
+        )),
         reader,
         index: Arc::new(crate::indexer::open(&dir.join("index"), [6; 32], size).unwrap()),
         witnesses,
@@ -227,7 +230,7 @@ impl World {
         }
     }
 
-    async fn begin(&self) -> Result<(PartnerId, OwnedMutexGuard<()>, Begun), SyncError> {
+    async fn begin(&self) -> Result<(Syncing, Begun), SyncError> {
         let begin = v1::SyncBegin {
             key_epoch: 1,
             key_check_value: CHECK.to_vec(),
@@ -239,7 +242,7 @@ impl World {
 
     /// `weet` sends its one person, if `until` names a day, and ends its sync.
     async fn sync(&self, sequence: u64, until: Day, send: bool) -> bool {
-        let (partner, _guard, begun) = self.begin().await.unwrap();
+        let (syncing, _) = self.begin().await.unwrap();
         let mut tally = Tally::default();
         tally.add(
             IdentifierType::Bsn,
@@ -254,17 +257,10 @@ impl World {
                 registration: Some((SubjectClass::Adult, until)),
             };
             let batches = vec![(sequence, vec![change])];
-            let taken = self
-                .hub
-                .take_batches(partner.clone(), begun.generation, batches)
-                .await;
+            let taken = self.hub.take_batches(&syncing, batches).await;
             assert_eq!(taken.unwrap(), sequence);
         }
-        self.hub
-            .end_sync(partner, begun.generation, tally)
-            .await
-            .unwrap()
-            .agreed
+        self.hub.end_sync(&syncing, tally).await.unwrap().agreed
     }
 }
 

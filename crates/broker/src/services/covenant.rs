@@ -14,14 +14,20 @@ const MOST_MISSED: usize = 2 * 1024 * 1024;
 #[tonic::async_trait]
 impl CovenantService for Shared {
     async fn fetch(&self, request: Request<v1::FetchRequest>) -> Result<Response<v1::FetchResponse>, Status> {
-        self.partner(&request)?;
+        let partner = self.partner(&request)?;
+        if self.registers.hear(&partner, &request.get_ref().held) {
+            tracing::error!(%partner, "a node has another pseudonym key than its key epoch's");
+            self.alarms.raise("wrong_key", partner.as_str());
+        }
         let agreed = self.rules.agreed();
-        Ok(Response::new(v1::FetchResponse {
+        let mut fetched = v1::FetchResponse {
             covenant: agreed.document.file.clone(),
             covenant_signatures: agreed.document.signatures.clone(),
             missed: missed(&agreed.before, request.get_ref().held_number),
             ..self.public.as_ref().clone()
-        }))
+        };
+        self.registers.describe(&mut fetched);
+        Ok(Response::new(fetched))
     }
 }
 

@@ -28,6 +28,7 @@ use tonic::{Code, Request, Status};
 use tonic_health::server::HealthReporter;
 
 use crate::alarm::Alarms;
+use crate::epochs::Registers;
 use crate::hub::{AskError, Hub, SyncError};
 use crate::notice::Notices;
 use crate::officer::{ActError, Office};
@@ -42,7 +43,8 @@ pub(crate) struct Shared {
     pub(crate) hub: Arc<OnceLock<Arc<Hub>>>,
     pub(crate) office: Arc<OnceLock<Arc<Office>>>,
     pub(crate) rules: Arc<Rules>,
-    /// What a node needs to know of the hub; the covenant is filled in.
+    pub(crate) registers: Arc<Registers>,
+    /// What a node needs to know of the hub; covenant and key epochs are filled in.
     pub(crate) public: Arc<v1::FetchResponse>,
     pub(crate) witnesses: Arc<Witnesses>,
     pub(crate) publication: Publication,

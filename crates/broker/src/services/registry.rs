@@ -59,7 +59,7 @@ async fn one_sync(
     let Some(Step::Begin(begin)) = first else {
         return Err(Status::invalid_argument("sync_begin: a sync starts with begin"));
     };
-    let (partner, _guard, begun) = hub
+    let (syncing, begun) = hub
         .begin_sync(asker, &begin)
         .await
         .map_err(|error| sync_status(&error))?;
@@ -95,7 +95,7 @@ async fn one_sync(
             }
         }
         if !batches.is_empty() {
-            let taken = hub.take_batches(partner.clone(), generation, batches).await;
+            let taken = hub.take_batches(&syncing, batches).await;
             let sequence = taken.map_err(|error| sync_status(&error))?;
             reply(replies, Reply::Acknowledged(v1::SyncAcknowledged { sequence })).await?;
         }
@@ -103,7 +103,7 @@ async fn one_sync(
             let digest = <[u8; 32]>::try_from(end.digest.as_slice());
             let digest = digest.map_err(|_| Status::invalid_argument("digest: must have 32 bytes"))?;
             let tally = Tally::from_parts(end.count, &digest);
-            let ended = hub.end_sync(partner.clone(), generation, tally).await;
+            let ended = hub.end_sync(&syncing, tally).await;
             reply(replies, Reply::Ended(ended.map_err(|error| sync_status(&error))?)).await?;
             break;
         }

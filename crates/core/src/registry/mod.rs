@@ -18,6 +18,7 @@ use jiff::Timestamp;
 
 use crate::clock::Day;
 use crate::covenant::Partner;
+use crate::epoch::Filled;
 use crate::ids::PartnerId;
 use crate::store::{PartnerState, Store, StoreError, StoredBatch};
 use index::{Column, Entry, Index};
@@ -96,6 +97,8 @@ struct PartnerRegister {
     active: Option<Generation>,
     filling: Option<Generation>,
     complete_at: Option<Timestamp>,
+    /// Whether the generation that answers has changed since it was last complete, as far as this process knows.
+    pending: bool,
 }
 
 impl PartnerRegister {
@@ -123,6 +126,8 @@ pub struct Register {
     partners: HashMap<PartnerId, PartnerRegister>,
     next_column: u16,
     free_columns: Vec<Column>,
+    /// Partners whose register answers only once it was completed after this moment.
+    not_before: HashMap<PartnerId, Timestamp>,
 }
 
 /// Where a sync starts.
@@ -172,6 +177,7 @@ impl Register {
             partners: HashMap::new(),
             next_column: 0,
             free_columns: Vec::new(),
+            not_before: HashMap::new(),
         }
     }
 
@@ -196,6 +202,7 @@ impl Register {
                 active,
                 filling,
                 complete_at: state.complete_at,
+                pending: false,
             };
             register.partners.insert(partner, loaded);
         }
@@ -402,6 +409,7 @@ impl Register {
             .flatten()
             .find(|generation| generation.number == batch.generation);
         let Some(generation) = found else { return };
+        own.pending = true;
         generation.last_sequence = batch.sequence;
         generation.tally = batch.after;
         let column = generation.column;
@@ -443,6 +451,7 @@ impl Register {
             return;
         };
         own.complete_at = state.complete_at;
+        own.pending = false;
         let fills = own
             .filling
             .is_some_and(|filling| Some(filling.number) == state.active);
@@ -478,6 +487,12 @@ impl Register {
             .is_some_and(|entry| entry.until() >= today)
     }
 
+    /// Has `partner`'s register answer only once it is completed again, after `moment`: it lacks changes that a register
+    /// of another key epoch has.
+    pub fn withhold(&mut self, partner: PartnerId, moment: Timestamp) {
+        self.not_before.insert(partner, moment);
+    }
+
     /// Whether `partner`'s register may answer: complete, and completed at most `stale_after_hours` ago. A
     /// completion in the future means that a clock jumped, and then nothing is known.
     pub fn is_fresh(&self, partner: &PartnerId, stale_after_hours: u32, now: Timestamp) -> bool {
@@ -486,7 +501,21 @@ impl Register {
             .get(partner)
             .filter(|own| own.active.is_some())
             .and_then(|own| own.complete_at);
-        complete_at.is_some_and(|at| is_fresh(at, stale_after_hours, now))
+        let not_before = self.not_before.get(partner).copied().unwrap_or(Timestamp::MIN);
+        complete_at
+            .filter(|at| *at >= not_before)
+            .is_some_and(|at| is_fresh(at, stale_after_hours, now))
+    }
+
+    /// How full a partner's answering register is, and since when it is complete.
+    pub fn filled(&self, partner: &PartnerId) -> Filled {
+        let own = self.partners.get(partner).copied().unwrap_or_default();
+        let newest = own.active.or(own.filling);
+        Filled {
+            count: newest.map_or(0, |generation| generation.tally.count),
+            complete_at: own.complete_at.filter(|_| own.active.is_some()),
+            pending: own.pending,
+        }
     }
 
     /// State and tally of each partner's answering register, for status and metrics.

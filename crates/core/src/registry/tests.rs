@@ -217,9 +217,32 @@ fn a_register_answers_only_when_complete_fresh_and_unexpired() {
         "a clock that jumped back"
     );
 
+    let filled = register.filled(&partner.id);
+    assert_eq!(
+        (filled.count, filled.complete_at, filled.pending),
+        (1, Some(now()), false)
+    );
+    let second = jiff::SignedDuration::from_secs(1);
+    register.withhold(partner.id.clone(), now() + second);
+    assert!(
+        !register.is_fresh(&partner.id, 72, now() + hour),
+        "left behind by a change of key epoch"
+    );
+    register.withhold(partner.id.clone(), now());
+    assert!(
+        register.is_fresh(&partner.id, 72, now() + hour),
+        "complete since then"
+    );
+
     let loaded = load(&store).unwrap();
     assert!(known(&loaded, &partner, 7, TODAY) && loaded.is_fresh(&partner.id, 72, now()));
     assert_eq!(loaded.summary(), register.summary());
+    let again = change(8, Some((SubjectClass::Minor, until)));
+    send(&mut register, &store, &partner, 1, vec![(2, vec![again])]).unwrap();
+    assert!(
+        register.filled(&partner.id).pending,
+        "changed, and not yet agreed on"
+    );
 }
 
 #[test]

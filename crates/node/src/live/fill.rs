@@ -1,11 +1,10 @@
 //! A live partner's register: read as for a sync, but it stays here.
 
-use std::sync::Arc;
-
 use hitmachine_core::Day;
 
 use super::set::{LiveSet, LocalSet};
-use crate::register::{LocalRegister, Wanted};
+use crate::epochs::EpochRegister;
+use crate::register::Wanted;
 use crate::sync::{SyncError, SyncOptions, Synchroniser, TOGETHER};
 
 impl Synchroniser {
@@ -18,11 +17,12 @@ impl Synchroniser {
     /// [`SyncError`].
     pub(crate) async fn fill(
         &self,
-        register: &mut LocalRegister,
+        of: &mut EpochRegister,
         wanted: &[Wanted],
         (today, term_days): (Day, u32),
         options: SyncOptions,
     ) -> Result<(u64, u64), SyncError> {
+        let register = &mut of.local;
         // What was written before a stop, or sent to a hub that is not sent anything any more, counts as there.
         register.acknowledge(u64::MAX);
         let before = register.len();
@@ -31,7 +31,7 @@ impl Synchroniser {
         if options.full || register.mark.generation == 0 {
             let generation = register.mark.generation.saturating_add(1);
             register.restart(generation);
-            self.state.start_generation(register.mark)?;
+            of.slot.start_generation(register.mark)?;
         }
         let difference = register.difference(wanted, today, term_days);
         let counts = (difference.registered, withdrawn);
@@ -41,18 +41,18 @@ impl Synchroniser {
         while !batches.is_empty() {
             let window: Vec<_> = batches.drain(..batches.len().min(TOGETHER)).collect();
             let last = window.last().map_or(0, |(sequence, _)| *sequence);
-            let state = Arc::clone(&self.state);
-            let written = tokio::task::spawn_blocking(move || state.append(mark, &window).map(|()| window));
+            let slot = of.slot.clone();
+            let written = tokio::task::spawn_blocking(move || slot.append(mark, &window).map(|()| window));
             register.in_doubt = written.await.map_err(|_| SyncError::Stopped)??;
             register.acknowledge(last);
         }
         let now = self.clock.now();
         register.mark.complete_ms = now.as_millisecond();
         register.mark.complete_count = register.len();
-        let complete = LocalSet::remembered(register.mark.generation, register.mark.acknowledged, now);
-        self.state.set_values(&[complete])?;
-        self.state.set_mark(register.mark)?;
-        self.local.replace(LiveSet::new(register, now));
+        let (name, complete) = LocalSet::remembered(register.mark, now);
+        of.slot.set_note(name, &complete)?;
+        of.slot.set_mark(register.mark)?;
+        self.local.replace(of.keys.number, LiveSet::new(register, now));
         Ok(counts)
     }
 }

@@ -101,21 +101,28 @@ struct Seen {
 /// What a node must remember to tell good questions from bad ones.
 pub(crate) struct Gate {
     own: PartnerId,
-    epoch: KeyEpoch,
+    /// Key epochs in which questions are answered now.
+    epochs: Vec<KeyEpoch>,
     rate: Rate,
     seen: HashMap<RequestId, Seen>,
     order: VecDeque<(i64, RequestId)>,
 }
 
 impl Gate {
-    pub(crate) fn new(own: PartnerId, epoch: KeyEpoch, persons_per_minute: u64, now: Timestamp) -> Self {
+    /// One that answers in no key epoch yet; see [`Gate::answer_in`].
+    pub(crate) fn new(own: PartnerId, persons_per_minute: u64, now: Timestamp) -> Self {
         Self {
             own,
-            epoch,
+            epochs: Vec::new(),
             rate: Rate::new(persons_per_minute, now),
             seen: HashMap::new(),
             order: VecDeque::new(),
         }
+    }
+
+    /// Names the key epochs in which questions are answered from now on.
+    pub(crate) fn answer_in(&mut self, epochs: Vec<KeyEpoch>) {
+        self.epochs = epochs;
     }
 
     /// Checks a question under the covenant that this node has.
@@ -151,7 +158,7 @@ impl Gate {
         let subjects = self
             .persons(asked, &frame, covenant)
             .ok_or(LiveRefusal::Persons)?;
-        if frame.epoch != self.epoch {
+        if !self.epochs.contains(&frame.epoch) {
             return Err(LiveRefusal::WrongEpoch);
         }
         let now_ms = now.as_millisecond();

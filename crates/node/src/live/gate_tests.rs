@@ -158,7 +158,9 @@ fn adults() -> Query {
 }
 
 fn gate() -> Gate {
-    Gate::new("om".parse().unwrap(), KeyEpoch::FIRST, 1_000, now())
+    let mut gate = Gate::new("om".parse().unwrap(), 1_000, now());
+    gate.answer_in(vec![KeyEpoch::FIRST]);
+    gate
 }
 
 fn check(asked: &AskedLive) -> Result<Checked, LiveRefusal> {
@@ -359,7 +361,8 @@ fn a_name_is_used_for_one_question() {
 #[test]
 fn the_asker_is_bounded_too() {
     let (covenant, now) = (covenant(), now());
-    let mut gate = Gate::new("om".parse().unwrap(), KeyEpoch::FIRST, 10, now);
+    let mut gate = Gate::new("om".parse().unwrap(), 10, now);
+    gate.answer_in(vec![KeyEpoch::FIRST]);
     let mut ask = |n: u8, at: Timestamp| {
         let mut query = adults();
         query.request = name(at, n);

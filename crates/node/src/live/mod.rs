@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use hitmachine_core::covenant::Answers;
 use hitmachine_core::registry::is_fresh;
-use hitmachine_core::{Clock, Covenant, Day, LiveStatus, Subject};
+use hitmachine_core::{Clock, Covenant, Day, LiveStatus};
 use hitmachine_proto::v1::hub_live_message::Message as FromHub;
 use hitmachine_proto::v1::live_message::Message;
 use hitmachine_proto::{live, v1};
@@ -90,7 +90,7 @@ impl Answering {
         let journal = LiveJournal::open(state)?;
         let now = clock.now();
         let own = link.own();
-        let mut gate = Gate::new(own.partner.clone(), own.epoch, settings.persons_per_minute, now);
+        let mut gate = Gate::new(own.partner.clone(), settings.persons_per_minute, now);
         for line in journal.since(now.as_millisecond().saturating_sub(gate::REMEMBER_MS))? {
             if let Some((request, digest, statuses)) = line.answered() {
                 gate.remember(request, digest, statuses, line.at_ms);
@@ -196,10 +196,7 @@ impl Answering {
         };
         let hello = v1::LiveHello {
             deployment: own.deployment.as_bytes().to_vec(),
-            keys: vec![v1::LiveKey {
-                key_epoch: own.epoch.get(),
-                key_check_value: own.key_check_value.as_bytes().to_vec(),
-            }],
+            keys: self.link.keys().describe(),
             complete: Some(since(&self.set)),
             only_if_none: standby,
         };
@@ -299,7 +296,7 @@ impl Answering {
         };
         let (statuses, unable) = match &checked.before {
             Some(before) => (before.clone(), None),
-            None => self.look_up(&checked.subjects, &covenant, now),
+            None => self.look_up(&checked, &covenant, now),
         };
         self.gate().remember(
             checked.frame.request,
@@ -324,6 +321,18 @@ impl Answering {
         refusals.take(1, now).then_some(line)
     }
 
+    fn checked(
+        &self,
+        asked: &live::AskedLive,
+        covenant: &Covenant,
+        now: Timestamp,
+    ) -> Result<Checked, LiveRefusal> {
+        let epochs = self.link.keys().answering();
+        let mut gate = self.gate();
+        gate.answer_in(epochs);
+        gate.check(asked, covenant, now)
+    }
+
     /// The covenant of a question may be newer than the one that this node has: then it is fetched once more.
     async fn check(
         &self,
@@ -335,11 +344,11 @@ impl Answering {
             covenant.map_err(|_| (LiveRefusal::OtherCovenant, None))
         };
         let mut covenant = fetch().await?;
-        let mut checked = self.gate().check(asked, &covenant, now);
+        let mut checked = self.checked(asked, &covenant, now);
         if matches!(checked, Err(LiveRefusal::OtherCovenant)) && self.may_fetch() {
             self.link.forget_covenant();
             covenant = fetch().await?;
-            checked = self.gate().check(asked, &covenant, now);
+            checked = self.checked(asked, &covenant, now);
         }
         match checked {
             Ok(checked) => Ok((checked, covenant)),
@@ -360,12 +369,13 @@ impl Answering {
     /// What the own set says; a code if it cannot say anything.
     fn look_up(
         &self,
-        subjects: &[Subject],
+        checked: &Checked,
         covenant: &Covenant,
         now: Timestamp,
     ) -> (Vec<LiveStatus>, Option<&'static str>) {
+        let subjects = &checked.subjects;
         let unable = |code| (vec![LiveStatus::CouldNotAsk; subjects.len()], Some(code));
-        let Some(set) = self.set.get() else {
+        let Some(set) = self.set.get(checked.frame.epoch) else {
             return unable("live_not_complete");
         };
         let own = covenant.partner(&self.link.own().partner);

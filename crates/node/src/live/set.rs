@@ -1,15 +1,16 @@
 //! The set that a live partner answers from: the tokens of its own register, in memory, complete at one moment.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use hitmachine_core::{Day, LiveStatus, Subject};
-use hitmachine_pseudonym::Token;
+use hitmachine_pseudonym::{KeyEpoch, Token};
 use jiff::Timestamp;
 use tokio::sync::watch;
 
+use crate::epochs::Registers;
 use crate::register::LocalRegister;
-use crate::state::{State, StateError};
+use crate::state::{StateError, SyncMark};
 
 /// Where it is kept for which state of the register the set was complete.
 const COMPLETE: &str = "live-complete";
@@ -49,51 +50,64 @@ impl LiveSet {
     }
 }
 
-/// The set in use, and who wants to know when it changes.
-pub(crate) struct LocalSet(watch::Sender<Option<Arc<LiveSet>>>);
+/// The set of each key epoch that this node registers in, and who wants to know when one changes.
+pub(crate) struct LocalSet(watch::Sender<BTreeMap<KeyEpoch, Arc<LiveSet>>>);
 
 impl LocalSet {
-    /// The set as it was last complete; none if it never was, or the register has changed since in another way than by
-    /// being read whole.
+    /// The sets as they were last complete; none of an epoch if it never was, or the register has changed since in
+    /// another way than by being read whole.
     ///
     /// # Errors
     /// [`StateError`].
-    pub(crate) fn load(state: &State, register: &LocalRegister) -> Result<Self, StateError> {
-        let found = state.value(COMPLETE)?.and_then(|bytes| {
-            let at = Complete::decode(&bytes)?;
-            (at.mark == (register.mark.generation, register.mark.acknowledged)).then_some(at)
-        });
-        let complete_at = found.and_then(|at| Timestamp::from_millisecond(at.at_ms).ok());
-        let set = complete_at.map(|at| Arc::new(LiveSet::new(register, at)));
-        Ok(Self(watch::channel(set).0))
+    pub(crate) fn load(registers: &Registers) -> Result<Self, StateError> {
+        let mut sets = BTreeMap::new();
+        for register in registers.all() {
+            let mark = register.local.mark;
+            let found = register.slot.note(COMPLETE)?.and_then(|bytes| {
+                let at = Complete::decode(&bytes)?;
+                (at.mark == (mark.generation, mark.acknowledged)).then_some(at)
+            });
+            if let Some(at) = found.and_then(|at| Timestamp::from_millisecond(at.at_ms).ok()) {
+                let set = LiveSet::new(&register.local, at);
+                sets.insert(register.keys.number, Arc::new(set));
+            }
+        }
+        Ok(Self(watch::channel(sets).0))
     }
 
-    /// What must be remembered for [`LocalSet::load`], before the register's mark is.
-    pub(crate) fn remembered(generation: u32, acknowledged: u64, at: Timestamp) -> (&'static str, Vec<u8>) {
+    /// What must be remembered in the register's slot for [`LocalSet::load`], before the register's mark is.
+    pub(crate) fn remembered(mark: SyncMark, at: Timestamp) -> (&'static str, Vec<u8>) {
         let complete = Complete {
-            mark: (generation, acknowledged),
+            mark: (mark.generation, mark.acknowledged),
             at_ms: at.as_millisecond(),
         };
         (COMPLETE, complete.encode())
     }
 
-    /// The set in use.
-    pub(crate) fn get(&self) -> Option<Arc<LiveSet>> {
-        self.0.borrow().clone()
+    /// The set of tokens of this epoch.
+    pub(crate) fn get(&self, epoch: KeyEpoch) -> Option<Arc<LiveSet>> {
+        self.0.borrow().get(&epoch).cloned()
     }
 
-    /// When the set in use was complete.
+    /// When a set was last complete.
     pub(crate) fn complete_at(&self) -> Option<Timestamp> {
-        self.0.borrow().as_ref().map(|set| set.complete_at())
+        self.0.borrow().values().map(|set| set.complete_at()).max()
     }
 
-    /// Answers from this one from now on.
-    pub(crate) fn replace(&self, set: LiveSet) {
-        self.0.send_replace(Some(Arc::new(set)));
+    /// Answers about tokens of this epoch from this one from now on.
+    pub(crate) fn replace(&self, epoch: KeyEpoch, set: LiveSet) {
+        self.0.send_modify(|sets| {
+            sets.insert(epoch, Arc::new(set));
+        });
+    }
+
+    /// Answers no more about tokens of an epoch that is over.
+    pub(crate) fn forget(&self, epoch: KeyEpoch) {
+        self.0.send_if_modified(|sets| sets.remove(&epoch).is_some());
     }
 
     /// Hears of changes.
-    pub(crate) fn subscribe(&self) -> watch::Receiver<Option<Arc<LiveSet>>> {
+    pub(crate) fn subscribe(&self) -> watch::Receiver<BTreeMap<KeyEpoch, Arc<LiveSet>>> {
         self.0.subscribe()
     }
 }

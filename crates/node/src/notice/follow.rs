@@ -124,13 +124,9 @@ impl Node {
             covenant = self.link.covenant().await?;
         }
         let incoming: Vec<Incoming> = {
-            let register = self.synchroniser.register.lock().await;
-            let epoch = self.link.own().epoch;
-            let of = |notice: &HitNotice| {
-                // Under another key than that of the register no token of it would ever be found.
-                let register = (notice.epoch == epoch).then_some(&*register);
-                Incoming::new(notice, &covenant, register)
-            };
+            let registers = self.synchroniser.registers.lock().await;
+            // Under another key than that of the register no token of it would ever be found.
+            let of = |notice: &HitNotice| Incoming::new(notice, &covenant, registers.get(notice.epoch));
             notices.iter().map(of).collect()
         };
         let book = std::sync::Arc::clone(&self.notices);

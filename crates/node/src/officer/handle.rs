@@ -162,11 +162,9 @@ impl Node {
         }
         let mut tokens = Vec::new();
         if let Some(person) = person {
-            tokens = tokens_of(
-                person,
-                std::iter::once(&self.inquirer.pseudonymiser).chain(&self.past),
-            )
-            .await?;
+            let held = self.inquirer.keys.held();
+            let held = held.iter().map(|key| &key.pseudonymiser);
+            tokens = tokens_of(person, held.chain(&self.past)).await?;
         }
         Ok(v1::Search {
             from_ms: ask.range.from_ms,
