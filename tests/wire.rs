@@ -15,6 +15,7 @@ use hitmachine_core::registry::Change;
 use hitmachine_core::{Covenant, RequestId, RequestSigner, SignedRequest};
 use hitmachine_proto::answer::{self, Answer, Outcome};
 use hitmachine_proto::v1::covenant_service_client::CovenantServiceClient;
+use hitmachine_proto::v1::live_service_client::LiveServiceClient;
 use hitmachine_proto::v1::notice_service_client::NoticeServiceClient;
 use hitmachine_proto::v1::query_service_client::QueryServiceClient;
 use hitmachine_proto::v1::registry_service_client::RegistryServiceClient;
@@ -177,6 +178,26 @@ impl Wire {
         let mut client = NoticeServiceClient::new(self.channel.clone());
         let opened = client.follow(ReceiverStream::new(outgoing)).await?;
         Ok((acks, opened.into_inner()))
+    }
+
+    /// Opens the stream of a node that answers live, with these first messages.
+    ///
+    /// # Errors
+    /// The broker's.
+    pub async fn live(
+        &self,
+        messages: Vec<v1::live_message::Message>,
+    ) -> Result<Streaming<v1::HubLiveMessage>, Status> {
+        let (to_hub, outgoing) = mpsc::channel(messages.len().max(1));
+        for message in messages {
+            let message = v1::LiveMessage {
+                message: Some(message),
+            };
+            to_hub.send(message).await.unwrap();
+        }
+        let mut client = LiveServiceClient::new(self.channel.clone());
+        let opened = client.answer(ReceiverStream::new(outgoing)).await;
+        opened.map(tonic::Response::into_inner)
     }
 
     /// Opens the stream of a sync and says nothing.

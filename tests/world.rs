@@ -62,9 +62,24 @@ impl World {
         }
     }
 
-    /// Starts the broker.
+    /// Starts the broker and, unless partners must confirm its log first, waits until it answers.
     pub fn broker(&self) -> BrokerProcess {
-        BrokerProcess::start(&self.deployment, self.address).unwrap()
+        let log = self.deployment.dir().join("broker").join("broker.log");
+        let starts = || {
+            let printed = std::fs::read_to_string(&log).unwrap_or_default();
+            printed.matches("broker ready").count()
+        };
+        let before = starts();
+        let broker = BrokerProcess::start(&self.deployment, self.address).unwrap();
+        let begun = std::time::Instant::now();
+        // A policy that somebody changed by hand may ask for partners; then nobody waits for ever.
+        while !self.deployment.recipe().witnessed
+            && starts() == before
+            && begun.elapsed() < std::time::Duration::from_secs(5)
+        {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        broker
     }
 
     /// Stops the broker; what its log says. Its own messages must name none of these.

@@ -22,7 +22,7 @@ use hitmachine_tests::program::{Said, replace, until};
 use hitmachine_tests::world::World;
 use serde_json::Value;
 
-use load::Load;
+use load::{Load, until_asked_in};
 
 /// Runs `hitmachine epoch …` at the hub, with `--json`.
 fn epoch(world: &World, arguments: &[&str]) -> Said {
@@ -59,12 +59,9 @@ fn states(view: &Value) -> Vec<String> {
 }
 
 fn of_partner(view: &Value, partner: &str) -> Value {
-    let partners = view["partners"].as_array().unwrap().iter();
-    partners
-        .filter(|row| row["partner"] == partner)
-        .next_back()
-        .unwrap()
-        .clone()
+    let mut partners = view["partners"].as_array().unwrap().iter();
+    let found = partners.find(|row| row["partner"] == partner);
+    found.unwrap().clone()
 }
 
 /// A new node key of epoch 2, and its key check value.
@@ -97,7 +94,7 @@ fn old_tag(world: &World, bsn: &str) -> [u8; 16] {
     let pseudonymiser = HmacSha256Pseudonymiser::new(NodeKey::from_bytes(*key), id, KeyEpoch::FIRST);
     let number = Bsn::parse(bsn, &config.admission().unwrap()).unwrap();
     let token = pseudonymiser.token(&number.canonical());
-    let (_, pepper) = SecretFile::read(&world.path("broker/pepper.key"), Purpose::Pepper).unwrap();
+    let (_, pepper) = SecretFile::read(world.path("broker/pepper.key"), Purpose::Pepper).unwrap();
     let tags = TagKeys::derive(
         &Pepper::from_bytes(*pepper),
         &id,
@@ -218,7 +215,7 @@ fn an_epoch_changes_under_load_and_no_answer_is_wrong() {
     load.may_be_left_behind("regieteams");
     let view = step(&world, &["switch", "--without", "regieteams"]);
     assert_eq!(states(&view), ["draining", "active"]);
-    load.until_asked_in(&world, 2);
+    until_asked_in(&world, 2);
     load.some_answers();
     hand_over(&world, &key, "regieteams");
     load.until_known_at("regieteams");

@@ -1,9 +1,5 @@
 //! Hit notices, with whole programs: who was found hears it, once, whatever happens in between, and nobody else does.
-#![expect(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    reason = "helpers of tests: a failure is a failed test"
-)]
+#![expect(clippy::unwrap_used, reason = "helpers of tests: a failure is a failed test")]
 
 #[path = "notice/crash.rs"]
 mod crash;

@@ -6,9 +6,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use hitmachine_audit::{LogVerifier, Origin};
+use hitmachine_audit::{LogVerifier, NoteSigner, Origin};
 use hitmachine_broker::BrokerConfig;
-use hitmachine_core::covenant::Answers;
+use hitmachine_core::covenant::{Answers, Document, Trust, acceptance, advice};
 use hitmachine_core::{Covenant, PartnerId};
 use hitmachine_identifier::Admission;
 use hitmachine_node::NodeConfig;
@@ -238,6 +238,20 @@ fn the_brokers_sample_is_read_whole() {
     assert!(Origin::new(config.audit.origin).is_ok());
 }
 
+/// Signs the sample with the published test keys of two of its administrators, when snapshots are to be updated.
+fn sign_sample(covenant: &Covenant) {
+    if std::env::var_os("UPDATE_SNAPSHOTS").is_none() {
+        return;
+    }
+    let text = acceptance::signed_text(covenant);
+    let mut note: Option<Vec<u8>> = None;
+    for (name, seed) in [("j.jansen", 0xa1), ("f.devries", 0xa2)] {
+        let signer = NoteSigner::new(name, &[seed; 32]).unwrap();
+        note = Some(signer.sign(&text, note.as_deref()).unwrap());
+    }
+    fs::write(sample("covenant.toml.sig"), note.unwrap()).unwrap();
+}
+
 #[test]
 fn the_sample_covenant_is_one() {
     let covenant = Covenant::parse(&fs::read(sample("covenant.toml")).unwrap()).unwrap();
@@ -246,12 +260,31 @@ fn the_sample_covenant_is_one() {
         covenant.partners().iter().all(|partner| partner.oin.is_test()),
         "no OIN of a real organisation"
     );
-    assert!(
-        covenant
-            .partners()
-            .iter()
-            .all(|partner| partner.answers == Answers::Index)
+    sign_sample(&covenant);
+    let live = covenant
+        .partners()
+        .iter()
+        .filter(|partner| partner.answers == Answers::Live);
+    let live: Vec<&str> = live.map(|partner| partner.id.as_str()).collect();
+    assert_eq!(live, ["om-reclassering"], "may not hand over a register");
+    assert_eq!(advice(&covenant, jiff::Timestamp::now(), None), []);
+    // Signed by two of its administrators, whom broker and node name as those whom they trust.
+    let document = Document {
+        file: fs::read(sample("covenant.toml")).unwrap(),
+        signatures: fs::read(sample("covenant.toml.sig")).unwrap(),
+    };
+    let (broker, node) = (
+        BrokerConfig::load(&sample("broker.toml")).unwrap(),
+        NodeConfig::load(&sample("node.toml")).unwrap(),
     );
+    for trusted in [&broker.covenant_administrators, &node.covenant_administrators] {
+        let trust = Trust::Configured(trusted.as_ref());
+        assert_eq!(
+            acceptance::accept(trust, &covenant, &document),
+            Ok(()),
+            "UPDATE_SNAPSHOTS=1 signs it anew"
+        );
+    }
     assert_eq!((covenant.partners().len(), covenant.purposes().len()), (5, 2));
     for partner in covenant.partners() {
         let asks = covenant

@@ -194,7 +194,7 @@ impl Live {
         if connections.get(partner).is_some_and(|own| own.number == number) {
             connections.remove(partner);
             self.metrics.connected.get_or_create(&label(partner)).set(0);
-            tracing::warn!(%partner, "does not answer live any more");
+            tracing::info!(%partner, "does not answer live any more");
         }
     }
 

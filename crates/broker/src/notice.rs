@@ -18,6 +18,10 @@
 //! the process ends in between. How far it was read without finding any is written now and then only.
 
 mod follow;
+mod overdue;
+mod row;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
@@ -27,11 +31,11 @@ use hitmachine_audit::{LogReader, ReadError, StoredContent, StoredEntry};
 use hitmachine_core::notice::recipients;
 use hitmachine_core::record::DecodedRecord;
 use hitmachine_core::{Clock, Covenant, HitNotice, PartnerId};
-use hitmachine_proto::v1;
 use hitmachine_store::{HubTables, Table, TableError};
 use tokio::sync::{oneshot, watch};
 
-use crate::metrics::{NoticeMetrics, PartnerLabel};
+use self::row::{Row, encode, key, place, row};
+use crate::metrics::NoticeMetrics;
 use crate::rules::Rules;
 
 pub(crate) use follow::keep;
@@ -45,8 +49,6 @@ const DONE: u8 = b'd';
 const ALARMED: u8 = b'a';
 /// Entries without any notice after which is written how far the log was read.
 const SAVE_AFTER: u64 = 4_096;
-/// Milliseconds in a day.
-const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
 /// Why notices cannot be queued or sent at this moment.
 #[derive(Debug, thiserror::Error)]
@@ -65,15 +67,6 @@ pub(crate) enum NoticeError {
     Stopped,
 }
 
-/// A notice that waits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Row {
-    /// When the question was asked.
-    time_ms: u64,
-    /// The period key of its log entry; without it there is nothing to send.
-    key: u32,
-}
-
 #[derive(Default)]
 struct Queue {
     /// The first log entry that was not looked at.
@@ -85,6 +78,15 @@ struct Queue {
     done: BTreeMap<PartnerId, BTreeMap<u32, u64>>,
 }
 
+/// Which partners fetch at this moment.
+#[derive(Default)]
+struct Streams {
+    /// Number of the last one that began.
+    last: u64,
+    /// Number of each partner's, and what is dropped when another takes its place.
+    open: HashMap<PartnerId, (u64, oneshot::Sender<()>)>,
+}
+
 /// All notices that wait or were acknowledged. Methods without `async` may wait for the disk.
 pub(crate) struct Notices {
     table: Table,
@@ -94,7 +96,7 @@ pub(crate) struct Notices {
     metrics: NoticeMetrics,
     queue: Mutex<Queue>,
     grown: watch::Sender<()>,
-    streams: Mutex<(u64, HashMap<PartnerId, (u64, oneshot::Sender<()>)>)>,
+    streams: Mutex<Streams>,
 }
 
 /// What came of reading on.
@@ -192,7 +194,7 @@ impl Notices {
         let mut found: Vec<(PartnerId, u64, Row)> = Vec::new();
         for entry in self.reader.entries(queue.next..end) {
             match entry {
-                Ok(entry) => found.extend(self.rows(&covenant, &entry)),
+                Ok(entry) => found.extend(rows(&covenant, &entry)),
                 Err(error @ ReadError::Io(_)) => return Err(error.into()),
                 // Erased long ago.
                 Err(ReadError::Bundle(_)) => {}
@@ -222,20 +224,6 @@ impl Notices {
             self.grown.send_replace(());
         }
         Ok(taken)
-    }
-
-    fn rows(&self, covenant: &Covenant, entry: &StoredEntry) -> Vec<(PartnerId, u64, Row)> {
-        let key = entry.key_ids.map(|[key, _]| key);
-        let (Some(key), Some(record)) = (key, record(entry)) else {
-            return Vec::new();
-        };
-        let row = Row {
-            time_ms: entry.time_ms,
-            key,
-        };
-        recipients(covenant, &record)
-            .map(|partner| (partner.clone(), entry.index, row))
-            .collect()
     }
 
     /// The next notices of a partner that are not acknowledged, from beyond `after` on, at most `most`. Those of which
@@ -393,91 +381,12 @@ impl Notices {
         Ok(())
     }
 
-    /// Partners that have not fetched a notice for longer than the covenant allows, of which nobody was told within
-    /// that time; from now on somebody was.
-    ///
-    /// # Errors
-    /// [`TableError`].
-    fn newly_overdue(&self) -> Result<Vec<PartnerId>, TableError> {
-        let covenant = self.rules.covenant();
-        let now = self.now_ms();
-        let most = patience_ms(&covenant);
-        let mut overdue = Vec::new();
-        let queue = self.queue();
-        for partner in covenant.partners() {
-            let name = [&[ALARMED], partner.id.as_str().as_bytes()].concat();
-            let told = self.table.get(&name)?;
-            let told = told.and_then(|ms| ms.as_slice().try_into().ok().map(u64::from_be_bytes));
-            if !is_overdue(oldest(&queue, &partner.id), now, most) {
-                if told.is_some() {
-                    self.table.change(&[(name, None)])?;
-                }
-            } else if told.is_none_or(|told| told.saturating_add(most) <= now) {
-                self.table.change(&[(name, Some(now.to_be_bytes().to_vec()))])?;
-                overdue.push(partner.id.clone());
-            }
-        }
-        Ok(overdue)
-    }
-
-    /// How many wait for whom, for a privacy officer: every partner that a purpose notifies. Nothing about a person.
-    pub(crate) fn summary(&self, covenant: &Covenant) -> v1::WaitingNotices {
-        let (now, most) = (self.now_ms(), patience_ms(covenant));
-        let queue = self.queue();
-        let notified = covenant
-            .partners()
-            .iter()
-            .map(|partner| &partner.id)
-            .filter(|id| {
-                let mut purposes = covenant.purposes().iter();
-                purposes.any(|purpose| purpose.notifies.contains(id))
-                    || queue.waiting.contains_key(*id)
-                    || queue.done.contains_key(*id)
-            });
-        let partners = notified
-            .map(|id| v1::WaitingNoticesOf {
-                partner: id.to_string(),
-                waiting: queue.waiting.get(id).map_or(0, |waiting| waiting.len() as u64),
-                oldest_ms: oldest(&queue, id).unwrap_or(0),
-                overdue: is_overdue(oldest(&queue, id), now, most),
-                acknowledged: queue.done.get(id).map_or(0, |keys| keys.values().sum()),
-                connected: self.streams().1.contains_key(id),
-            })
-            .collect();
-        v1::WaitingNotices {
-            partners,
-            notice_days: covenant.alarm_rules().notice_days,
-        }
-    }
-
-    /// Brings the figures of each partner up to date.
-    fn measure(&self) {
-        let covenant = self.rules.covenant();
-        let now = self.now_ms();
-        let queue = self.queue();
-        for partner in covenant.partners() {
-            let label = PartnerLabel {
-                partner: partner.id.to_string(),
-            };
-            let waiting = queue.waiting.get(&partner.id).map_or(0, BTreeMap::len);
-            let age = oldest(&queue, &partner.id).map_or(0, |at| now.saturating_sub(at) / 1000);
-            let set = |family: &crate::metrics::ByPartner, value: i64| {
-                family.get_or_create(&label).set(value);
-            };
-            set(&self.metrics.waiting, i64::try_from(waiting).unwrap_or(i64::MAX));
-            set(
-                &self.metrics.oldest_seconds,
-                i64::try_from(age).unwrap_or(i64::MAX),
-            );
-        }
-    }
-
     /// Hears when something was queued.
     pub(crate) fn grown(&self) -> watch::Receiver<()> {
         self.grown.subscribe()
     }
 
-    fn streams(&self) -> MutexGuard<'_, (u64, HashMap<PartnerId, (u64, oneshot::Sender<()>)>)> {
+    fn streams(&self) -> MutexGuard<'_, Streams> {
         self.streams.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -485,10 +394,10 @@ impl Notices {
     pub(crate) fn begin(&self, partner: &PartnerId) -> (u64, oneshot::Receiver<()>) {
         let (replaced, hears) = oneshot::channel();
         let mut streams = self.streams();
-        streams.0 += 1;
-        let number = streams.0;
+        streams.last += 1;
+        let number = streams.last;
         // What was there is dropped, and hears it.
-        streams.1.insert(partner.clone(), (number, replaced));
+        streams.open.insert(partner.clone(), (number, replaced));
         (number, hears)
     }
 
@@ -496,28 +405,28 @@ impl Notices {
     pub(crate) fn end(&self, partner: &PartnerId, number: u64) {
         let mut streams = self.streams();
         if streams
-            .1
+            .open
             .get(partner)
             .is_some_and(|(current, _)| *current == number)
         {
-            streams.1.remove(partner);
+            streams.open.remove(partner);
         }
     }
 }
 
-/// How long a notice may wait.
-fn patience_ms(covenant: &Covenant) -> u64 {
-    u64::from(covenant.alarm_rules().notice_days) * DAY_MS
-}
-
-fn is_overdue(oldest: Option<u64>, now: u64, most: u64) -> bool {
-    oldest.is_some_and(|at| at.saturating_add(most) <= now)
-}
-
-/// When the oldest that waits was asked. The log is in the order of time.
-fn oldest(queue: &Queue, partner: &PartnerId) -> Option<u64> {
-    let (_, row) = queue.waiting.get(partner)?.first_key_value()?;
-    Some(row.time_ms)
+/// The notices that an entry makes.
+fn rows(covenant: &Covenant, entry: &StoredEntry) -> Vec<(PartnerId, u64, Row)> {
+    let key = entry.key_ids.map(|[key, _]| key);
+    let (Some(key), Some(record)) = (key, record(entry)) else {
+        return Vec::new();
+    };
+    let row = Row {
+        time_ms: entry.time_ms,
+        key,
+    };
+    recipients(covenant, &record)
+        .map(|partner| (partner.clone(), entry.index, row))
+        .collect()
 }
 
 /// What an entry says of a question; `None` for what is none, or was erased.
@@ -528,37 +437,4 @@ fn record(entry: &StoredEntry) -> Option<DecodedRecord> {
         StoredContent::Control(_) | StoredContent::Erased => return None,
     };
     DecodedRecord::decode(fields).ok()
-}
-
-fn key(kind: u8, partner: &PartnerId, index: u64) -> Vec<u8> {
-    [
-        &[kind],
-        partner.as_str().as_bytes(),
-        &[0],
-        index.to_be_bytes().as_slice(),
-    ]
-    .concat()
-}
-
-fn place(key: &[u8]) -> Option<(PartnerId, u64)> {
-    let (partner, index) = key.get(1..)?.split_last_chunk::<8>()?;
-    let partner = partner.strip_suffix(&[0])?;
-    let partner = std::str::from_utf8(partner).ok()?.parse().ok()?;
-    Some((partner, u64::from_be_bytes(*index)))
-}
-
-fn encode(row: Row, acknowledged_ms: Option<u64>) -> Vec<u8> {
-    let mut value = row.time_ms.to_be_bytes().to_vec();
-    value.extend_from_slice(&row.key.to_be_bytes());
-    value.extend(acknowledged_ms.into_iter().flat_map(u64::to_be_bytes));
-    value
-}
-
-fn row(value: &[u8]) -> Option<Row> {
-    let (time, rest) = value.split_first_chunk()?;
-    let (key, _) = rest.split_first_chunk()?;
-    Some(Row {
-        time_ms: u64::from_be_bytes(*time),
-        key: u32::from_be_bytes(*key),
-    })
 }

@@ -161,7 +161,7 @@ impl Office {
             Kind::OfficerSearch
         };
         let count = u32::try_from(rows.len()).unwrap_or(u32::MAX);
-        let change = self.change(&permit, action, &result, now);
+        let change = Self::change(&permit, action, &result, now);
         let (draft, unreleased) = permit.seal(now, kind, action_code(action), count, result.encode_to_vec());
         let (control, changed) = change.unzip();
         let drafts = std::iter::once(draft).chain(control).collect();
@@ -169,7 +169,7 @@ impl Office {
         // The second is that of the public entry beside it.
         receipts.truncate(1);
         if let Some(changed) = changed {
-            self.changed(changed);
+            self.changed(&changed);
         }
         let released = unreleased.release(receipts).map_err(|_| AskError::LogStopped)?;
         Ok(self.response(released, &rows))

@@ -359,6 +359,8 @@ pub async fn run_reloading(
             "the end of the log could not be published; the next start does"
         );
     }
+    // Made only when the work began; it may not be there.
+    let _ = fs::remove_file(config.socket());
     tracing::info!("broker stopped");
     worked?;
     Ok(served?)
@@ -531,6 +533,11 @@ impl Loaded {
             wrapping,
         } = Settings::read(config)?;
         let ldv = Exporter::read(config)?;
+        let configured = Configured::all(config)?;
+        // The log says which epochs there are. Before there is one nothing is begun with keys that cannot be used.
+        if let Some(first) = configured.first().filter(|_| !config.audit_dir().exists()) {
+            first.pepper()?;
+        }
         let tables = HubTables::open(&config.tables_dir())?;
         let verifier = signer.verifier();
         let disk: Arc<dyn Disk> = Arc::new(RealDisk);

@@ -114,7 +114,9 @@ impl Watch {
             _ => {
                 // Of another log, or of none: nothing of it may come back later.
                 let old: Vec<_> = table.scan(b"")?.into_iter().map(|(key, _)| (key, None)).collect();
-                table.change(&old)?;
+                if !old.is_empty() {
+                    table.change(&old)?;
+                }
                 let hours = covenant.quotas().iter().map(|quota| i64::from(quota.hours)).max();
                 let back = REPLAYED_MS.max(hours.unwrap_or(0) * HOUR_MS);
                 let since = now.as_millisecond().saturating_sub(back);
@@ -309,13 +311,13 @@ impl Watch {
             let due: Vec<_> = self.state().pending.extract_if(.., lost).collect();
             self.raise(due.into_iter());
             self.look_at_partners(&hub);
+            tokio::time::sleep(SAVE_EVERY).await;
             let (watch, now) = (Arc::clone(&self), hub.now().0);
             match tokio::task::spawn_blocking(move || watch.save(now)).await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => tracing::error!(%error, "use of the hub could not be made durable"),
                 Err(_) => tracing::error!("use of the hub could not be made durable"),
             }
-            tokio::time::sleep(SAVE_EVERY).await;
         }
     }
 }

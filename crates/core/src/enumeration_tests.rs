@@ -74,7 +74,7 @@ fn figures_are_those_of_the_page() {
     }
 }
 
-/// Numbers that are the same on each run (SplitMix64).
+/// Numbers that are the same on each run (`SplitMix64`).
 struct Dice(u64);
 
 impl Dice {
@@ -113,7 +113,16 @@ fn who_tries_numbers_is_stopped_within_two_hundred() {
 
 /// Months of persons asked about; whether somebody was stopped.
 fn stopped(seed: u64, months: u32, per_month: u32, household: u32, share: f64) -> bool {
-    let rules = rules();
+    stopped_by_rules(&rules(), seed, (months, per_month), household, share)
+}
+
+fn stopped_by_rules(
+    rules: &AlarmRules,
+    seed: u64,
+    (months, per_month): (u32, u32),
+    household: u32,
+    share: f64,
+) -> bool {
     let mut dice = Dice(seed.wrapping_mul(0x5851_f42d_4c95_7f2d) ^ u64::from(per_month));
     let mut run = Run::default();
     let mut left = months * per_month;
@@ -123,7 +132,7 @@ fn stopped(seed: u64, months: u32, per_month: u32, household: u32, share: f64) -
         let hit = dice.hit(share);
         for _ in 0..size {
             left = left.saturating_sub(1);
-            if run.see(&rules, hit, 0) {
+            if run.see(rules, hit, 0) {
                 return true;
             }
         }
@@ -149,6 +158,12 @@ fn normal_use_is_not_stopped_in_a_hundred_months() {
     // The page says what households at one in ten do.
     let often = (0..40).filter(|seed| stopped(*seed, 100, 200, 5, NORMAL)).count();
     assert!(often > 10, "{often}");
+    let wider = AlarmRules {
+        enumeration_window: 600,
+        enumeration_hits: 15,
+        ..rules()
+    };
+    assert!((0..40).all(|seed| !stopped_by_rules(&wider, seed, (100, 200), 5, NORMAL)));
 }
 
 #[test]
@@ -160,6 +175,6 @@ fn a_stop_is_once_and_a_pardon_leaves_half() {
     assert_eq!(Run::from_bytes(run.to_bytes()), run);
     run.pardon(&rules);
     assert!(!run.is_stopped());
-    let first = (1..).find(|at| run.see(&rules, false, *at));
+    let first = (1..=200).find(|at| run.see(&rules, false, *at));
     assert_eq!(first, Some(90));
 }

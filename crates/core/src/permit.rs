@@ -491,14 +491,14 @@ impl RefusedQuery {
         self.refusal
     }
 
-    /// How many persons it is about, at least one, and its name, if that much could be read.
+    /// How many persons it is about, none if they could not be read, and its name, if that much could be.
     pub fn size(&self) -> (u32, Option<RequestId>) {
         match &self.asked {
             Asked::Parsed(query) => {
                 let persons = u32::try_from(query.subjects.len()).unwrap_or(u32::MAX);
                 (persons, Some(query.request))
             }
-            Asked::Malformed { request, .. } => (1, *request),
+            Asked::Malformed { request, .. } => (0, *request),
         }
     }
 

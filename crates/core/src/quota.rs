@@ -169,7 +169,7 @@ impl From<Over> for Refusal {
 #[derive(Clone, Debug)]
 pub struct Buckets {
     key: DigestKey,
-    buckets: HashMap<Digest, Bucket>,
+    missing: HashMap<Digest, Bucket>,
     changed: HashSet<Digest>,
 }
 
@@ -178,7 +178,7 @@ impl Buckets {
     pub fn new(key: DigestKey) -> Self {
         Self {
             key,
-            buckets: HashMap::new(),
+            missing: HashMap::new(),
             changed: HashSet::new(),
         }
     }
@@ -190,12 +190,12 @@ impl Buckets {
 
     /// How many are not full, as far as has been looked at.
     pub fn len(&self) -> usize {
-        self.buckets.len()
+        self.missing.len()
     }
 
     /// Whether all are full.
     pub fn is_empty(&self) -> bool {
-        self.buckets.is_empty()
+        self.missing.is_empty()
     }
 
     /// The buckets that a question takes from. Quotas of the same scope are told apart by their hours, so that their
@@ -225,13 +225,13 @@ impl Buckets {
         })
     }
 
-    fn missing(&self, id: &Digest, quota: &Quota, now_ms: i64) -> Bucket {
+    fn bucket(&self, id: &Digest, quota: &Quota, now_ms: i64) -> Bucket {
         let full = Bucket {
             missing: 0,
             period_ms: quota.period_ms(),
             at_ms: now_ms,
         };
-        self.buckets.get(id).copied().unwrap_or(full).at(quota, now_ms)
+        self.missing.get(id).copied().unwrap_or(full).at(quota, now_ms)
     }
 
     /// Takes a question's persons from every bucket that applies, or from none.
@@ -242,7 +242,7 @@ impl Buckets {
         let mut later = None;
         let mut taken: Vec<(Digest, Bucket)> = Vec::with_capacity(quotas.len());
         for (quota, id) in self.applying(quotas, asked) {
-            let bucket = self.missing(&id, quota, now_ms);
+            let bucket = self.bucket(&id, quota, now_ms);
             let wanted = u64::from(asked.persons).saturating_mul(quota.period_ms());
             if wanted > quota.size() {
                 return Err(Over::Never);
@@ -274,7 +274,7 @@ impl Buckets {
         let charged: Vec<_> = self
             .applying(quotas, asked)
             .map(|(quota, id)| {
-                let mut bucket = self.missing(&id, quota, at_ms);
+                let mut bucket = self.bucket(&id, quota, at_ms);
                 let wanted = u64::from(asked.persons).saturating_mul(quota.period_ms());
                 bucket.missing = bucket.missing.saturating_add(wanted).min(quota.size());
                 (id, bucket)
@@ -288,7 +288,7 @@ impl Buckets {
     /// Puts back what a question took that was neither logged nor answered.
     pub fn give_back(&mut self, taken: Taken) {
         for (id, amount) in taken.0 {
-            if let Some(bucket) = self.buckets.get_mut(&id) {
+            if let Some(bucket) = self.missing.get_mut(&id) {
                 bucket.missing = bucket.missing.saturating_sub(amount);
                 self.changed.insert(id);
             }
@@ -296,14 +296,14 @@ impl Buckets {
     }
 
     fn set(&mut self, id: Digest, bucket: Bucket) {
-        self.buckets.insert(id, bucket);
+        self.missing.insert(id, bucket);
         self.changed.insert(id);
     }
 
     /// Forgets those that are full by `now_ms` under any quota: untouched for as long as an empty one needs.
     pub fn forget_full(&mut self, now_ms: i64) {
         let changed = &mut self.changed;
-        self.buckets.retain(|id, bucket| {
+        self.missing.retain(|id, bucket| {
             let idle = u64::try_from(now_ms.saturating_sub(bucket.at_ms)).unwrap_or(0);
             let keep = idle < bucket.period_ms;
             if !keep {
@@ -317,7 +317,7 @@ impl Buckets {
     pub fn take_changes(&mut self) -> Vec<(Digest, Option<[u8; 24]>)> {
         let changed = std::mem::take(&mut self.changed);
         let bytes = |id: &Digest| {
-            let bucket = self.buckets.get(id)?;
+            let bucket = self.missing.get(id)?;
             let mut bytes = [0; 24];
             bytes[..8].copy_from_slice(&bucket.missing.to_be_bytes());
             bytes[8..16].copy_from_slice(&bucket.period_ms.to_be_bytes());
@@ -339,7 +339,7 @@ impl Buckets {
             period_ms: u64::from_be_bytes(number(8)),
             at_ms: i64::from_be_bytes(number(16)),
         };
-        self.buckets.insert(id, bucket);
+        self.missing.insert(id, bucket);
     }
 }
 

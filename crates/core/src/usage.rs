@@ -199,7 +199,10 @@ impl Usage {
         };
         let (DecodedResult::Answered(statuses), Some(ground)) = (&record.result, &record.ground) else {
             return match record.result {
-                DecodedResult::Refused(_) => self.refused(covenant, &partner.id, 1, record.time),
+                // What officers are refused is about nobody.
+                DecodedResult::Refused(_) if record.subject.is_some() => {
+                    self.refused(covenant, &partner.id, 1, record.time)
+                }
                 _ => Vec::new(),
             };
         };

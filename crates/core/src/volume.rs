@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 
 use jiff::Timestamp;
-use jiff::civil::{Date, DateTime, Weekday};
+use jiff::civil::{Date, DateTime, Time, Weekday};
 use jiff::tz::TimeZone;
 
 use crate::clock::Day;
@@ -24,11 +24,13 @@ pub fn local(now: Timestamp) -> DateTime {
     now.to_zoned(zone).datetime()
 }
 
-/// Whether `at` lies in the usual hours: Monday to Friday, from the first moment up to the last.
+/// Whether `at` lies in the usual hours: Monday to Friday, from the first moment up to the last; always, if these are
+/// the whole day.
 pub fn is_usual(rules: &AlarmRules, at: DateTime) -> bool {
     let weekend = matches!(at.weekday(), Weekday::Saturday | Weekday::Sunday);
     let (from, to) = rules.usual_hours;
-    !weekend && (from..to).contains(&at.time())
+    let always = from == Time::midnight() && to >= Time::constant(23, 59, 0, 0);
+    always || !weekend && (from..to).contains(&at.time())
 }
 
 /// What one partner asks.

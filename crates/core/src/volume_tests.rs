@@ -41,6 +41,20 @@ fn usual_hours_are_those_on_the_clock_here() {
 }
 
 #[test]
+fn round_the_clock_no_hour_is_unusual() {
+    let whole = AlarmRules {
+        usual_hours: (Time::midnight(), Time::constant(23, 59, 0, 0)),
+        ..rules()
+    };
+    assert!(is_usual(&whole, at("2026-11-22T22:59:30Z")));
+    let night = AlarmRules {
+        usual_hours: (Time::midnight(), Time::constant(23, 0, 0, 0)),
+        ..rules()
+    };
+    assert!(!is_usual(&night, at("2026-11-22T12:00:00Z")));
+}
+
+#[test]
 fn a_day_is_compared_with_the_days_of_use_before() {
     let rules = rules();
     let mut volume = Volume::default();

@@ -202,7 +202,7 @@ impl Node {
             Request::Notice(ask) => self.notice(ask).await.map(Reply::Notice),
             Request::Covenant => self.covenant().await.map(Reply::Covenant),
             Request::Screening(ask) => {
-                let replied = self.screening(*ask, progress).await;
+                let replied = Box::pin(self.screening(*ask, progress)).await;
                 replied.map(Box::new).map(Reply::Screening)
             }
             Request::Notification(ask) => self.notification(*ask).await.map(Reply::Notification),

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use hitmachine_core::covenant::NotAccepted;
+use hitmachine_core::covenant::{Answers, NotAccepted};
 use hitmachine_core::ldv::traceparent;
 use hitmachine_core::{Covenant, PartnerId, SignedRequest};
 use hitmachine_proto::v1::covenant_service_client::CovenantServiceClient;
@@ -253,7 +253,18 @@ impl Link {
         if let Some(value) = traceparent {
             call.metadata_mut().insert("traceparent", value);
         }
-        Ok(self.within(client.ask(call)).await?.into_inner())
+        // The hub itself may wait for partners that answer live.
+        let patience = self.timeout.saturating_add(self.longest_deadline());
+        Ok(Self::within_time(patience, client.ask(call)).await?.into_inner())
+    }
+
+    /// How long the hub waits at most for partners that answer live.
+    fn longest_deadline(&self) -> Duration {
+        let held = self.covenant.read().unwrap_or_else(PoisonError::into_inner);
+        let partners = held.as_ref().map_or(&[] as &[_], |covenant| covenant.partners());
+        let live = partners.iter().filter(|partner| partner.answers == Answers::Live);
+        let longest = live.map(|partner| partner.live_deadline_ms).max();
+        Duration::from_millis(longest.unwrap_or(0).into())
     }
 
     /// Whether the hub takes questions at this moment.

@@ -353,7 +353,7 @@ impl ScreeningReport {
         }
         if let Some(id) = self.id.as_ref().filter(|_| self.stand == Stand::Stopped) {
             text.push_str(&format!(
-                "{} screen --resume {id}\n",
+                "{} hitmachine-node screen --resume {id}\n",
                 language.pick("Ga verder met:", "Go on with:")
             ));
         }

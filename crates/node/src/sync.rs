@@ -268,6 +268,8 @@ impl Synchroniser {
             let (full, sent) = if live {
                 (options.full, self.fill(of, &wanted, term, options).await?)
             } else {
+                // What is synchronised with the hub is no set to answer from.
+                self.local.unset(of)?;
                 self.agree(of, &wanted, term, options, &progress).await?
             };
             report.seconds[2] += begun.elapsed().as_secs_f64();

@@ -106,6 +106,8 @@ mod tests {
         }
     }
 
+    type Damage = fn(&mut v1::LiveQuestion);
+
     #[test]
     fn questions_read_back_and_each_wrong_field_is_named() {
         let subject = LiveSubject::decode(&opening(Adult)).unwrap();
@@ -123,7 +125,6 @@ mod tests {
         assert_eq!(read.subjects[0].0, 2);
         assert_eq!(read.subjects[0].1.digest(), subject.digest());
 
-        type Damage = fn(&mut v1::LiveQuestion);
         let cases: [(&str, Damage); 5] = [
             ("live_frame", |q| q.frame = vec![0; MAX_FRAME_BYTES + 1]),
             ("live_signature", |q| q.signature.truncate(63)),

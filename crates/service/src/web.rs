@@ -15,8 +15,8 @@ use hyper::client::conn::http1;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue};
 use hyper::{Request, Uri};
 use hyper_util::rt::TokioIo;
-use rustls::ClientConfig;
 use rustls::crypto::aws_lc_rs;
+use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -208,8 +208,10 @@ impl WebAddress {
 
 /// What rustls found wrong is about trust; everything else is a connection that broke.
 fn tls_error(error: &std::io::Error) -> WebError {
-    let about_tls = error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>());
-    if about_tls {
+    let inner = error
+        .get_ref()
+        .and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    if inner.is_some() {
         WebError::Tls
     } else {
         WebError::Unreachable
@@ -218,14 +220,13 @@ fn tls_error(error: &std::io::Error) -> WebError {
 
 /// TLS 1.3 as others speak it: with the usual groups, the post-quantum one first, and no certificate of our own.
 fn client_config(authority: Option<&Path>) -> Result<Arc<ClientConfig>, TlsError> {
-    let roots = match authority {
-        Some(authority) => roots(authority)?,
-        None => {
-            let mut roots = rustls::RootCertStore::empty();
-            // What cannot be read is not trusted; with nothing at all every connection is refused.
-            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-            roots
-        }
+    let roots = if let Some(authority) = authority {
+        roots(authority)?
+    } else {
+        let mut roots = RootCertStore::empty();
+        // What cannot be read is not trusted; with nothing at all every connection is refused.
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        roots
     };
     let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_protocol_versions(&[&rustls::version::TLS13])

@@ -525,6 +525,11 @@ max_subjects = 8
 partner = "veiligheidshuis"
 roles = ["privacyfunctionaris"]
 log_retention_months = 60
+
+# At night and at weekends, and with whole lists at once: a demo must not alarm for that.
+[alarms]
+usual_hours = ["00:00", "23:59"]
+volume_least = 1000000
 "#,
     );
     text

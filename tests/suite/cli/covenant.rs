@@ -190,7 +190,7 @@ fn a_covenant_is_explained_or_its_fault_is_named() {
     let text = fs::read_to_string(&path).unwrap();
     let covenant = Covenant::parse(text.as_bytes()).unwrap();
     let said = out(&ended(
-        hitmachine(&["covenant", "check", path.to_str().unwrap()]),
+        hitmachine(&["covenant", "check", path.to_str().unwrap(), "--lang", "en"]),
         0,
     ));
     assert!(
@@ -203,25 +203,61 @@ fn a_covenant_is_explained_or_its_fault_is_named() {
             .lines()
             .find(|line| line.contains(&partner.oin.to_string()))
             .unwrap();
-        assert!(row.contains(&partner.name) && row.contains("365 days"), "{row}");
+        assert!(row.contains(&partner.name), "{row}");
+        assert_eq!(row.contains("365 days"), !partner.registers.is_empty(), "{row}");
     }
-    // The matrix: leerplicht may be asked about minors, by whom the purpose names, and not by itself.
-    let purpose = said
-        .split("\nPurpose ")
-        .find(|part| part.starts_with("signalering"))
-        .unwrap();
-    let row = purpose
-        .lines()
-        .find(|line| line.contains("│ leerplicht"))
-        .unwrap();
-    let cells: Vec<&str> = row.split_whitespace().filter(|cell| *cell != "│").collect();
-    assert_eq!(cells, ["leerplicht", "–", "adult", "minor,", "adult"]);
-    assert!(purpose.contains("at most 8 persons"), "{purpose}");
+    // The matrix: leerplicht may be asked about minors, by whom the purposes name, and not by itself.
+    let cells = |language: &str, name: &str| -> Vec<String> {
+        let said = hitmachine(&["covenant", "check", path.to_str().unwrap(), "--lang", language]);
+        let said = out(&ended(said, 0));
+        let (_, matrix) = said.split_once("→").unwrap();
+        let row = matrix
+            .lines()
+            .find(|line| line.starts_with(&format!("│ {name} ")))
+            .unwrap();
+        row.split_whitespace()
+            .filter(|cell| *cell != "│")
+            .map(str::to_owned)
+            .collect()
+    };
+    for language in ["nl", "en"] {
+        assert_eq!(
+            cells(language, "leerplicht"),
+            ["leerplicht", "–", "signalering", "signalering", "–"]
+        );
+        let asks = [
+            "veiligheidshuis",
+            "screening",
+            "screening",
+            "screening",
+            "screening",
+        ];
+        assert_eq!(cells(language, "veiligheidshuis"), asks);
+    }
+    assert!(
+        said.contains("(minors, adults)") && said.contains("Purpose signalering: "),
+        "{said}"
+    );
+    assert!(said.contains("At most 8 persons in one question"), "{said}");
+    let json = ended(
+        hitmachine(&["covenant", "check", path.to_str().unwrap(), "--json"]),
+        0,
+    );
+    let json: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+    assert_eq!(json["version"], covenant.version().to_string());
+    // Four that the coordinator asks, and each of three asks the other two.
+    assert_eq!(json["matrix"].as_array().unwrap().len(), 4 + 3 * 2);
+    assert_eq!(
+        json["warnings"].as_array().unwrap().len(),
+        0,
+        "{}",
+        json["warnings"]
+    );
 
     let wrong = dir.path().join("wrong.toml");
     let check = |bytes: &[u8]| {
         fs::write(&wrong, bytes).unwrap();
-        hitmachine(&["covenant", "check", wrong.to_str().unwrap()])
+        hitmachine(&["covenant", "check", wrong.to_str().unwrap(), "--lang", "en"])
     };
     for (name, from, to, mark, field, problem) in WRONG {
         assert!(text.contains(from), "{name}");
@@ -262,4 +298,14 @@ fn a_covenant_is_explained_or_its_fault_is_named() {
     let ended_long_ago = text.replace("2099-12-31", "2020-12-31");
     let output = ended(check(ended_long_ago.as_bytes()), 0);
     assert!(out(&output).contains("NOT in force today"), "{}", out(&output));
+    assert!(out(&output).contains("the covenant is over"), "{}", out(&output));
+    // Valid, and probably not meant.
+    let nobody = text.replacen("askers = [\"veiligheidshuis\"]", "askers = []", 1);
+    let output = ended(check(nobody.as_bytes()), 0);
+    for said in [
+        "nobody can ask for purpose screening",
+        "om-reclassering neither asks nor is asked",
+    ] {
+        assert!(out(&output).contains(said), "{said}: {}", out(&output));
+    }
 }

@@ -4,6 +4,7 @@ use std::fs;
 
 use hitmachine_proto::answer::Outcome;
 use hitmachine_testkit::population::{AgeClass, Register};
+use hitmachine_testkit::process::BrokerProcess;
 use hitmachine_tests::logbook;
 use hitmachine_tests::program::{metric, replace, until};
 use hitmachine_tests::wire::{Shared, Wire};
@@ -112,7 +113,8 @@ fn leaving_is_finished_after_a_kill_and_logged_once() {
     assert_eq!(broker.stop().unwrap(), Some(0));
     take_out(&world, "om-reclassering");
     for wait_ms in [0, 1, 3, 10, 30] {
-        let broker = world.broker();
+        // Not waited for: the kill comes while it starts.
+        let broker = BrokerProcess::start(&world.deployment, world.address).unwrap();
         std::thread::sleep(std::time::Duration::from_millis(wait_ms));
         broker.kill().unwrap();
     }

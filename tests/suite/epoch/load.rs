@@ -52,7 +52,7 @@ fn truths(world: &World) -> Vec<Truth> {
             bsn: person.bsn.clone(),
             class: match person.class {
                 AgeClass::Adult => ClassWord::Adult,
-                _ => ClassWord::Minor,
+                AgeClass::Minor => ClassWord::Minor,
             },
             known: members
                 .iter()
@@ -109,15 +109,6 @@ impl Load {
         self.seen.left_behind.lock().unwrap().clear();
     }
 
-    /// Waits until every asking node asks in this epoch.
-    pub(crate) fn until_asked_in(&self, world: &World, epoch: u32) {
-        for partner in [COORDINATOR, "leerplicht", "schuldhulpverlening"] {
-            until("the nodes ask in the new epoch", || {
-                world.node(partner, &["status"]).json()["key_epoch"] == epoch
-            });
-        }
-    }
-
     /// Waits until a partner that was left behind gives answers again, and goes on to.
     pub(crate) fn until_known_at(&self, partner: &str) {
         assert!(self.seen.left_behind.lock().unwrap().contains(partner));
@@ -134,6 +125,15 @@ impl Load {
             thread.join().unwrap();
         }
         self.seen.answered.load(Ordering::SeqCst)
+    }
+}
+
+/// Waits until every asking node asks in this epoch.
+pub(crate) fn until_asked_in(world: &World, epoch: u32) {
+    for partner in [COORDINATOR, "leerplicht", "schuldhulpverlening"] {
+        until("the nodes ask in the new epoch", || {
+            world.node(partner, &["status"]).json()["key_epoch"] == epoch
+        });
     }
 }
 

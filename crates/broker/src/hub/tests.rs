@@ -374,3 +374,97 @@ async fn a_register_that_is_stale_or_never_was_complete_could_not_be_asked() {
     assert_eq!(world.ask().await.unwrap()[0], PartnerStatus::Known);
     world.committer.shutdown();
 }
+
+/// Tests begin in the year 2026 and the covenant holds from 2020 to 2099, Dutch days.
+#[tokio::test]
+async fn the_covenant_begins_and_ends_at_dutch_midnight() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = start(dir.path(), at("2019-12-31T22:59:59Z"), None);
+    let over = Err("covenant_not_in_force".to_owned());
+    let nothing = Ok([PartnerStatus::CouldNotAsk; 2]);
+    for (now, expected) in [
+        ("2019-12-31T22:59:59Z", &over),
+        ("2019-12-31T23:00:00Z", &nothing),
+        // Both changes of the clock, and the hours around them.
+        ("2026-03-29T00:59:59Z", &nothing),
+        ("2026-03-29T01:00:00Z", &nothing),
+        ("2026-10-25T00:59:59Z", &nothing),
+        ("2026-10-25T01:00:00Z", &nothing),
+        ("2099-12-31T22:59:59Z", &nothing),
+        ("2099-12-31T23:00:00Z", &over),
+    ] {
+        world.set(at(now));
+        assert_eq!(world.ask().await, *expected, "{now}");
+    }
+    world.committer.shutdown();
+}
+
+/// A term that was shortened holds for registrations made before, also when its node does not come again.
+#[tokio::test]
+async fn a_shortened_term_holds_for_what_is_registered() {
+    let dir = tempfile::tempdir().unwrap();
+    let noon = at("2026-11-21T12:00:00Z");
+    let world = start(dir.path(), noon, None);
+    assert!(world.sync(1, Day::of(noon).plus(10), true).await);
+    let known = Ok([PartnerStatus::Known, PartnerStatus::CouldNotAsk]);
+    world.set(noon + 12.hours());
+    assert_eq!(world.ask().await, known);
+    let file = COVENANT
+        .replace("version = 1\n", "version = 2\n")
+        .replace("registration_days = 10\n", "registration_days = 1\n");
+    world.hub.rules().change(Agreed {
+        covenant: Arc::new(Covenant::parse(file.as_bytes()).unwrap()),
+        document: Document {
+            file: file.into_bytes(),
+            signatures: Vec::new(),
+        },
+        before: Vec::new(),
+    });
+    world.set(noon + 24.hours());
+    assert_eq!(world.ask().await, known, "within the new term of its last sync");
+    world.set(noon + 25.hours());
+    assert_eq!(
+        world.ask().await,
+        Ok([PartnerStatus::CouldNotAsk; 2]),
+        "after it, before the old one ends"
+    );
+    world.committer.shutdown();
+}
+
+/// Deleting what a partner left behind is logged once, whatever is interrupted, and takes nothing of others.
+#[tokio::test]
+async fn a_partner_that_left_is_forgotten_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let noon = at("2026-11-21T12:00:00Z");
+    let world = start(dir.path(), noon, None);
+    assert!(world.sync(1, Day::of(noon).plus(10), true).await);
+    let (begun, _) = world.begin().await.unwrap();
+    let file = COVENANT
+        .replace("consults = [\"weet\", ", "consults = [")
+        .replace("\"weet\"", "\"anders\"");
+    world.hub.rules().change(Agreed {
+        covenant: Arc::new(Covenant::parse(file.as_bytes()).unwrap()),
+        document: Document {
+            file: file.into_bytes(),
+            signatures: Vec::new(),
+        },
+        before: Vec::new(),
+    });
+    for _ in 0..2 {
+        world.hub.forget_partners_who_left().await;
+        assert_eq!(world.hub.head().head.size, 1);
+        assert_eq!(world.hub.registers().active().unwrap().read().persons(), 0);
+    }
+    // A sync that had begun brings nothing back.
+    let change = Change {
+        identifier: IdentifierType::Bsn,
+        token: Token::from_bytes(KNOWN),
+        registration: None,
+    };
+    let late = world.hub.take_batches(&begun, vec![(2, vec![change])]).await;
+    assert!(matches!(late, Err(SyncError::RegistersNobody)));
+    world.committer.shutdown();
+    drop(world.hub);
+    let store = SledStore::open(&dir.path().join("registry")).unwrap();
+    assert!(hitmachine_core::Store::states(&store).unwrap().is_empty());
+}

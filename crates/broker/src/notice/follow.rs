@@ -45,7 +45,7 @@ pub(crate) async fn keep(notices: Arc<Notices>, alarms: Arc<Alarms>) {
 }
 
 /// Reads on to the end of the log, and looks after what waits if that is `due`.
-fn work(notices: &Notices, alarms: &Arc<Alarms>, due: bool) -> Result<(), NoticeError> {
+pub(super) fn work(notices: &Notices, alarms: &Arc<Alarms>, due: bool) -> Result<(), NoticeError> {
     if due {
         notices.tidy()?;
     }

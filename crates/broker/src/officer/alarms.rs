@@ -100,7 +100,6 @@ impl Office {
 
     /// The public entry that goes with an officer's act, and what follows once it is in the log.
     pub(super) fn change(
-        &self,
         permit: &OfficerPermit,
         action: &Action,
         result: &v1::OfficerResult,
@@ -125,7 +124,7 @@ impl Office {
     }
 
     /// The act is in the log.
-    pub(super) fn changed(&self, changed: Changed) {
+    pub(super) fn changed(&self, changed: &Changed) {
         let who = self.alarms.at(changed.alarm).and_then(|logged| logged.who);
         self.alarms.acted(changed.act, changed.alarm, changed.time_ms);
         if let (Act::Lift, Some(who)) = (changed.act, who) {

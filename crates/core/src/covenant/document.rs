@@ -3,7 +3,7 @@
 use super::{Covenant, CovenantError};
 
 /// The file, and the signed note beside it. Public, both of them.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Document {
     /// Exactly the bytes whose SHA-256 is the covenant's version.
     pub file: Vec<u8>,

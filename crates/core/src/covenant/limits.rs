@@ -41,15 +41,16 @@ pub struct Quota {
 /// When a privacy officer is alarmed. None of it is an answer's business but enumeration, which also stops who does it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AlarmRules {
-    /// Enumeration: so many of a user's last persons asked about are looked at …
+    /// Enumeration: in so many persons asked about by one user, or by one partner …
     pub enumeration_window: u32,
-    /// … and at most so many hits among them are those of somebody who tries numbers.
+    /// … at most so many hits are those of somebody who tries numbers. How they are counted, `enumeration` says.
     pub enumeration_hits: u32,
     /// Unusual volume: more persons in a day than so many times the usual number of this partner.
     pub volume_factor: u32,
     /// Unusual volume is not looked at below so many persons in a day.
     pub volume_least: u32,
-    /// Usual hours, Dutch local time, Monday to Friday: first and last moment.
+    /// Usual hours, Dutch local time, Monday to Friday: first and last moment. From 00:00 to 23:59 or later means that
+    /// work goes on round the clock: then no hour is unusual, in no weekend either.
     pub usual_hours: (Time, Time),
     /// A hit notice that was not fetched for so many days.
     pub notice_days: u32,

@@ -16,8 +16,8 @@ use hitmachine_service::{console, exit};
 use indicatif::ProgressBar;
 
 use super::audit_arguments::{
-    AlarmAction, Audit, Days, ExportArguments, FilterArguments, Format, OfficerArguments, OutcomeWord,
-    OverviewArguments, ReportArguments,
+    AlarmAction, AlarmsArguments, Audit, Days, ExportArguments, FilterArguments, Format, OfficerArguments,
+    OutcomeWord, OverviewArguments, ReportArguments,
 };
 use super::files::{Output, folder, write};
 use super::{Outcome, Shell, bar, fail, number, open, print_json, show};
@@ -122,21 +122,18 @@ impl Shell {
                 (officer, Task::Review { index, verdict, note })
             }
             Audit::Notices { officer } => (officer, Task::Notices),
-            Audit::Alarms(arguments) => match (arguments.action, arguments.officer) {
-                (Some(AlarmAction::Acknowledge { officer, entry, note }), _) => (
-                    officer,
-                    Task::Acknowledge {
-                        index: entry - 1,
-                        note,
-                    },
-                ),
-                (None, Some(officer)) => {
-                    all = arguments.all;
-                    (officer, Task::Alarms)
-                }
-                // Clap asks for the one or the other.
-                (None, None) => return Err(self.usage("--reference ontbreekt", "--reference is missing")),
-            },
+            Audit::Alarms(AlarmsArguments {
+                action: Some(AlarmAction::Acknowledge { officer, entry, note }),
+                ..
+            }) => {
+                let index = entry - 1;
+                (officer, Task::Acknowledge { index, note })
+            }
+            Audit::Alarms(arguments) => {
+                all = arguments.all;
+                let missing = || self.usage("--reference ontbreekt", "--reference is missing");
+                (arguments.officer().ok_or_else(missing)?, Task::Alarms)
+            }
             Audit::Lift {
                 officer,
                 organisation,

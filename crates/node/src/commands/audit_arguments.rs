@@ -110,13 +110,36 @@ pub(super) enum Audit {
 
 #[derive(Args)]
 pub(super) struct AlarmsArguments {
-    #[command(flatten)]
-    pub(super) officer: Option<OfficerArguments>,
+    // As in `OfficerArguments`, which cannot be absent as a whole: a name may come from the environment.
+    /// Who looks; the name of the account if absent.
+    #[arg(long, env = "HITMACHINE_USER", help_heading = "Who and why")]
+    user: Option<String>,
+    /// In which role, by its short name in the covenant.
+    #[arg(long, default_value = "privacyfunctionaris", help_heading = "Who and why")]
+    role: String,
+    /// Why you look: a file, an instruction, a request. Never a BSN.
+    #[arg(long, value_name = "WHY", required = true, help_heading = "Who and why")]
+    reference: Option<String>,
+    /// On whose behalf, if somebody else's.
+    #[arg(long, help_heading = "Who and why")]
+    responsible: Option<String>,
     /// Also alarms that were dealt with.
     #[arg(long)]
     pub(super) all: bool,
     #[command(subcommand)]
     pub(super) action: Option<AlarmAction>,
+}
+
+impl AlarmsArguments {
+    /// Who looks; nothing without a reason.
+    pub(super) fn officer(self) -> Option<OfficerArguments> {
+        Some(OfficerArguments {
+            user: self.user,
+            role: self.role,
+            reference: self.reference?,
+            responsible: self.responsible,
+        })
+    }
 }
 
 #[derive(Subcommand)]

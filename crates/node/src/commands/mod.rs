@@ -4,6 +4,7 @@ mod audit;
 mod audit_arguments;
 mod covenant;
 mod files;
+mod household;
 mod notice;
 mod notifications;
 mod screen;
@@ -71,7 +72,8 @@ enum Command {
         #[arg(long)]
         confirm_shrink: bool,
     },
-    /// Ask about one person. The BSN is asked for, or read from standard input; it is never an argument.
+    /// Ask about one person, or a household. A BSN is asked for, or read from standard input or a file; it is never an
+    /// argument.
     Query(QueryArguments),
     /// Ask about every household of a list: CSV, or the first sheet of a spreadsheet (.xlsx).
     Screen(Box<screen::ScreenArguments>),
@@ -134,14 +136,17 @@ struct QueryArguments {
     #[command(flatten)]
     asking: Asking,
     /// Birth date (YYYY-MM-DD), from which minor or adult follows. It does not leave this machine.
-    #[arg(long, required_unless_present = "class", conflicts_with = "class")]
+    #[arg(long, required_unless_present_any = ["class", "household"], conflicts_with_all = ["class", "household"])]
     birth_date: Option<String>,
     /// Minor or adult, if the birth date is not known.
-    #[arg(long, value_parser = ["minor", "adult"])]
+    #[arg(long, value_parser = ["minor", "adult"], conflicts_with = "household")]
     class: Option<String>,
     /// Your own reference of the person, by which a letter finds them later; kept here only. Never a BSN.
     #[arg(long)]
     label: Option<String>,
+    /// One question about several persons: a file, or - for standard input, with a BSN and a birth date on each line.
+    #[arg(long, value_name = "FILE", conflicts_with = "skn")]
+    household: Option<PathBuf>,
     /// The number is an SKN, not a BSN.
     #[arg(long)]
     skn: bool,
@@ -311,6 +316,9 @@ impl Shell {
     }
 
     async fn query(&self, config: NodeConfig, arguments: QueryArguments) -> Outcome {
+        if let Some(file) = &arguments.household {
+            return self.query_household(config, frame(arguments.asking), file).await;
+        }
         let age = match (arguments.birth_date, arguments.class.as_deref()) {
             (Some(date), _) => match age_on(today(), &date) {
                 Ok(age) => age,

@@ -94,6 +94,10 @@ pub(super) enum NotificationCommand {
     /// or of the end), {{last_day}}, {{today}}, {{organisation}}, {{contact}}, {{addressee}}, {{id}}. A folder of
     /// templates has one for each kind and addressee: entry-person.txt, entry-both.txt, entry-representative.txt and
     /// the same with exit-.
+    #[expect(
+        clippy::doc_markdown,
+        reason = "the text of --help: fields as a template writes them"
+    )]
     Letters(LettersArguments),
 }
 

@@ -22,6 +22,10 @@ use super::{Outcome, Shell, bar, fail, files, open, print_json, show, today};
 
 #[derive(Args)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of its own on the command line"
+)]
 pub(super) struct ScreenArguments {
     #[command(subcommand)]
     task: Option<Task>,

@@ -49,6 +49,7 @@ domain = "zorg"
 contact = "-"
 answers = "live"
 registers = ["minor", "adult"]
+signing_keys = ["ea4a6c63e29c520abef5507b132ec5f9954776aebebe7b92421eea691446d22c"]
 
 [[purpose]]
 code = "vraag"
@@ -185,10 +186,11 @@ fn an_honest_question_passes() {
     assert_eq!(persons, [2, 4], "and no others are known here");
 }
 
+type Lie = fn() -> AskedLive;
+
 /// Each thing that a lying hub may try, by name.
 #[test]
 fn whatever_the_hub_makes_up_is_refused() {
-    type Lie = fn() -> AskedLive;
     let cases: [(&str, LiveRefusal, Lie); 17] = [
         ("no frame", LiveRefusal::Malformed, || AskedLive {
             frame: Vec::new(),

@@ -139,15 +139,16 @@ impl Answering {
             if self.is_connected() {
                 standby = false;
             }
-            let was_taken = matches!(&ended, Err(LinkError::Refused(text)) if text.starts_with("live_taken"));
+            // The place is taken, or the hub is starting: nothing that anybody must look at.
+            let is_expected = matches!(&ended, Err(LinkError::Refused(text))
+                if text.starts_with("live_taken") || text.starts_with("log_unconfirmed"));
             match ended {
                 Ok(End::Replaced) => standby = true,
-                Ok(End::Closed) => {}
-                Err(error) if !was_taken => {
+                Err(error) if !is_expected => {
                     let error = hitmachine_service::console::chain(&error);
                     tracing::warn!(error, "cannot answer live at this moment");
                 }
-                Err(_) => {}
+                _ => {}
             }
             if standby {
                 self.word.send_replace(LiveWord::Replaced);

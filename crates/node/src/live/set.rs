@@ -8,7 +8,7 @@ use hitmachine_pseudonym::{KeyEpoch, Token};
 use jiff::Timestamp;
 use tokio::sync::watch;
 
-use crate::epochs::Registers;
+use crate::epochs::{EpochRegister, Registers};
 use crate::register::LocalRegister;
 use crate::state::{StateError, SyncMark};
 
@@ -104,6 +104,18 @@ impl LocalSet {
     /// Answers no more about tokens of an epoch that is over.
     pub(crate) fn forget(&self, epoch: KeyEpoch) {
         self.0.send_if_modified(|sets| sets.remove(&epoch).is_some());
+    }
+
+    /// There is no set any more: the register changes in another way than by being read whole.
+    ///
+    /// # Errors
+    /// [`StateError`].
+    pub(crate) fn unset(&self, of: &EpochRegister) -> Result<(), StateError> {
+        if of.slot.note(COMPLETE)?.is_some_and(|bytes| !bytes.is_empty()) {
+            of.slot.set_note(COMPLETE, &[])?;
+        }
+        self.forget(of.keys.number);
+        Ok(())
     }
 
     /// Hears of changes.

@@ -1,11 +1,12 @@
 //! The set that is answered from: what it says, and what is left of it after a stop.
 
-use hitmachine_core::SubjectClass;
-use hitmachine_pseudonym::{IdentifierType, Token};
+use hitmachine_core::{Subject, SubjectClass};
+use hitmachine_pseudonym::{DeploymentId, IdentifierType, KeyEpoch, NodeKey, Token};
 
 use super::set::LiveSet;
 use super::*;
-use crate::register::{LocalRegister, Wanted};
+use crate::epochs::{HeldKey, Registers};
+use crate::register::Wanted;
 use crate::state::StateKey;
 
 const TODAY: Day = Day(20_778);
@@ -14,8 +15,21 @@ fn at() -> Timestamp {
     "2026-11-21T12:00:00Z".parse().unwrap()
 }
 
-fn state(dir: &std::path::Path) -> State {
-    State::open(dir, &StateKey::from_bytes([3; 32])).unwrap()
+fn state(dir: &std::path::Path) -> Arc<State> {
+    Arc::new(State::open(dir, &StateKey::from_bytes([3; 32])).unwrap())
+}
+
+fn key() -> Arc<HeldKey> {
+    let key = NodeKey::from_bytes([1; 32]);
+    Arc::new(HeldKey::new(
+        key,
+        DeploymentId::from_bytes([1; 16]),
+        KeyEpoch::FIRST,
+    ))
+}
+
+fn registers(state: &Arc<State>) -> Registers {
+    Registers::load(state, &[key()]).unwrap()
 }
 
 fn subject(persons: &[u8]) -> Subject {
@@ -29,8 +43,9 @@ fn subject(persons: &[u8]) -> Subject {
 }
 
 /// A register with these persons, as a fill leaves it.
-fn filled(state: &State, persons: std::ops::Range<u8>) -> LocalRegister {
-    let mut register = LocalRegister::load(state).unwrap();
+fn filled(state: &Arc<State>, persons: std::ops::Range<u8>) -> Registers {
+    let mut registers = registers(state);
+    let of = registers.of(&key().keys).unwrap();
     let wanted: Vec<_> = persons
         .map(|person| Wanted {
             identifier: IdentifierType::Bsn,
@@ -39,32 +54,38 @@ fn filled(state: &State, persons: std::ops::Range<u8>) -> LocalRegister {
             reference: None,
         })
         .collect();
-    if register.mark.generation == 0 {
-        register.restart(1);
+    if of.local.mark.generation == 0 {
+        of.local.restart(1);
     }
-    let mark = register.mark;
-    let batches = register
+    let mark = of.local.mark;
+    let batches = of
+        .local
         .difference(&wanted, TODAY, 10)
-        .into_batches(register.next_sequence())
+        .into_batches(of.local.next_sequence())
         .unwrap();
-    state.append(mark, &batches).unwrap();
-    register.in_doubt = batches;
-    register.acknowledge(u64::MAX);
-    register
+    of.slot.append(mark, &batches).unwrap();
+    of.local.in_doubt = batches;
+    of.local.acknowledge(u64::MAX);
+    registers
 }
 
-fn complete(state: &State, register: &LocalRegister) {
-    let mark = register.mark;
-    let remembered = LocalSet::remembered(mark.generation, mark.acknowledged, at());
-    state.set_values(&[remembered]).unwrap();
-    state.set_mark(mark).unwrap();
+fn remember(registers: &mut Registers) {
+    let of = registers.of(&key().keys).unwrap();
+    let (name, complete) = LocalSet::remembered(of.local.mark, at());
+    of.slot.set_note(name, &complete).unwrap();
+}
+
+fn mark(registers: &mut Registers) {
+    let of = registers.of(&key().keys).unwrap();
+    of.slot.set_mark(of.local.mark).unwrap();
 }
 
 #[test]
 fn a_set_knows_its_persons_until_their_last_day() {
     let dir = tempfile::tempdir().unwrap();
     let state = state(dir.path());
-    let set = LiveSet::new(&filled(&state, 1..3), at());
+    let filled = filled(&state, 1..3);
+    let set = LiveSet::new(filled.get(KeyEpoch::FIRST).unwrap(), at());
     for (persons, day, status) in [
         (vec![1], 0, LiveStatus::Known),
         (vec![9], 0, LiveStatus::NotKnown),
@@ -84,18 +105,23 @@ fn a_set_knows_its_persons_until_their_last_day() {
 fn after_a_stop_the_last_complete_set_answers_or_none() {
     let dir = tempfile::tempdir().unwrap();
     let state = state(dir.path());
-    let load = |state: &State| {
-        let register = LocalRegister::load(state).unwrap();
-        LocalSet::load(state, &register).unwrap()
-    };
-    assert!(load(&state).get().is_none(), "nothing was ever read");
+    let load = |state: &Arc<State>| LocalSet::load(&registers(state)).unwrap();
+    let is_there = |set: &LocalSet| set.get(KeyEpoch::FIRST).is_some();
+    assert!(!is_there(&load(&state)), "nothing was ever read");
     let mut register = filled(&state, 1..3);
-    assert!(load(&state).get().is_none(), "written, not complete");
-    complete(&state, &register);
+    assert!(!is_there(&load(&state)), "written, not complete");
+    remember(&mut register);
+    mark(&mut register);
     let set = load(&state);
     assert_eq!(set.complete_at(), Some(at()));
-    let status = |set: &LocalSet, person| set.get().unwrap().status(&subject(&[person]), TODAY);
+    let status = |set: &LocalSet, person| {
+        set.get(KeyEpoch::FIRST)
+            .unwrap()
+            .status(&subject(&[person]), TODAY)
+    };
     assert_eq!(status(&set, 1), LiveStatus::Known);
+    // Of tokens of another epoch there is no set.
+    assert!(set.get(KeyEpoch::new(2).unwrap()).is_none());
     // A second fill stops in the middle: person 5 is written, person 1 withdrawn, neither counts yet.
     register = filled(&state, 2..6);
     let set = load(&state);
@@ -104,19 +130,20 @@ fn after_a_stop_the_last_complete_set_answers_or_none() {
         (LiveStatus::Known, LiveStatus::NotKnown)
     );
     // The new set is remembered, its mark is not: nobody can tell what the register holds.
-    let mark = register.mark;
-    let remembered = LocalSet::remembered(mark.generation, mark.acknowledged, at());
-    state.set_values(&[remembered]).unwrap();
-    assert!(load(&state).get().is_none());
-    state.set_mark(mark).unwrap();
+    remember(&mut register);
+    assert!(!is_there(&load(&state)));
+    mark(&mut register);
     let set = load(&state);
     assert_eq!(
         (status(&set, 1), status(&set, 5)),
         (LiveStatus::NotKnown, LiveStatus::Known)
     );
+    set.forget(KeyEpoch::FIRST);
+    assert!(!is_there(&set), "an epoch that is over");
     // A register that begins anew, or is synchronised with a hub, is no complete set.
-    let mut fresh = LocalRegister::load(&state).unwrap();
-    fresh.restart(2);
-    state.start_generation(fresh.mark).unwrap();
-    assert!(load(&state).get().is_none());
+    let mut fresh = registers(&state);
+    let of = fresh.of(&key().keys).unwrap();
+    of.local.restart(2);
+    of.slot.start_generation(of.local.mark).unwrap();
+    assert!(!is_there(&load(&state)));
 }

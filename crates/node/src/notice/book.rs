@@ -410,4 +410,4 @@ fn json(value: &impl serde::Serialize) -> Result<Vec<u8>, StateError> {
 
 #[cfg(test)]
 #[path = "book_tests.rs"]
-mod tests;
+pub(crate) mod tests;

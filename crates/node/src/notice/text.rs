@@ -20,7 +20,7 @@ pub fn list(view: &NoticesView, language: Language) -> String {
     for notice in &view.notices {
         out.add_row([
             entry(notice),
-            local(&notice.asked_at),
+            when(&notice.asked_at),
             asker(&notice.asker),
             purpose(notice),
             case(notice, language),
@@ -48,8 +48,8 @@ pub fn show(notice: &NoticeView, language: Language) -> String {
         out.add_row([language.pick(nl, en).to_owned(), value]);
     };
     row("Logregel", "Log entry", entry(notice));
-    row("Gevraagd", "Asked", local(&notice.asked_at));
-    row("Ontvangen", "Received", local(&notice.received_at));
+    row("Gevraagd", "Asked", when(&notice.asked_at));
+    row("Ontvangen", "Received", when(&notice.received_at));
     row("Instantie", "Organisation", plain(&notice.asker.name));
     row("Contact", "Contact", plain(&notice.asker.contact));
     row("Doel", "Purpose", purpose(notice));
@@ -63,7 +63,7 @@ pub fn show(notice: &NoticeView, language: Language) -> String {
     row("Bevraging", "Question", plain(&notice.request_id));
     row("Stand", "State", state(notice.state, language).to_owned());
     if let (Some(by), Some(at)) = (&notice.seen_by, &notice.seen_at) {
-        row("Gezien door", "Seen by", format!("{} ({})", plain(by), local(at)));
+        row("Gezien door", "Seen by", format!("{} ({})", plain(by), when(at)));
     }
     if let Some(until) = &notice.kept_until {
         row("Bewaard tot", "Kept until", plain(until));
@@ -75,7 +75,7 @@ pub fn show(notice: &NoticeView, language: Language) -> String {
 pub fn line(notice: &NoticeView, language: Language) -> String {
     format!(
         "{}  {}  {}: {}  {}: {}  {}: {}",
-        local(&notice.asked_at),
+        when(&notice.asked_at),
         asker(&notice.asker).replace('\n', ", "),
         language.pick("doel", "purpose"),
         purpose(notice),
@@ -103,11 +103,16 @@ pub fn mutes(mutes: &[MuteView], language: Language) -> String {
             plain(&mute.asker),
             plain(&mute.case),
             plain(&mute.by),
-            local(&mute.at),
+            when(&mute.at),
             plain(mute.reason.as_deref().unwrap_or("")),
         ]);
     }
     format!("{out}\n")
+}
+
+/// A time where people live.
+fn when(time: &str) -> String {
+    plain(&local(time))
 }
 
 /// For people entries count from 1.

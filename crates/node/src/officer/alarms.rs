@@ -206,14 +206,15 @@ fn rows(alarms: &[AlarmRow], language: Language) -> String {
 
 /// What to do, once for each kind that is open.
 fn advice(alarms: &[AlarmRow], language: Language) -> String {
-    let mut said: Vec<&str> = Vec::new();
+    let (mut text, mut said) = (String::new(), Vec::new());
     for row in alarms.iter().filter(|row| row.is_open()) {
         let advice = language.pick(row.advice_nl.as_str(), row.advice_en.as_str());
         if !said.contains(&advice) {
+            text.push_str(&format!("- {advice}\n"));
             said.push(advice);
         }
     }
-    said.iter().map(|advice| format!("- {advice}\n")).collect()
+    text
 }
 
 #[cfg(test)]

@@ -95,9 +95,9 @@ impl ScreeningReport {
     pub fn shared_html(&self, language: Language, threshold: u64) -> String {
         let mut page = self.begin(language);
         let picture = Picture::of(self, threshold);
-        self.figures(&mut page, &picture);
-        self.combinations(&mut page, &picture);
-        self.reading(&mut page, &picture);
+        figures(&mut page, &picture);
+        combinations(&mut page, &picture);
+        reading(&mut page, &picture);
         page.out.push_str(html::CLOSING);
         page.out
     }
@@ -111,29 +111,27 @@ impl ScreeningReport {
         );
         page.paragraph("confidential", confidential);
         let picture = Picture::of(self, 0);
-        self.figures(&mut page, &picture);
-        self.combinations(&mut page, &picture);
+        figures(&mut page, &picture);
+        combinations(&mut page, &picture);
         self.households_html(&mut page);
         self.left_out_rows(&mut page);
-        self.reading(&mut page, &picture);
+        reading(&mut page, &picture);
         page.out.push_str(html::CLOSING);
         page.out
     }
 
     fn begin(&self, language: Language) -> Page {
-        let title = format!(
-            "{}: {}",
-            language.pick("Screening", "Screening"),
-            self.frame.purpose
-        );
+        let title = language.pick("Verslag van een screening", "Report of a screening");
         let mut page = Page {
-            out: html::opening(&title, STYLE, language),
+            out: html::opening(title, STYLE, language),
             language,
         };
         let covenants: Vec<_> = self.covenants.keys().map(u32::to_string).collect();
         let mut about = format!(
-            "{} {}",
-            language.pick("Begonnen", "Begun"),
+            "{}: {} · {} {}",
+            language.pick("Doel", "Purpose"),
+            self.frame.purpose,
+            language.pick("begonnen", "begun"),
             local(&self.started_at)
         );
         if !covenants.is_empty() {
@@ -158,129 +156,6 @@ impl ScreeningReport {
             page.paragraph("notice", text.trim_end());
         }
         page
-    }
-
-    fn figures(&self, page: &mut Page, picture: &Picture) {
-        page.heading("Samenvatting", "Summary");
-        page.out.push_str("<table class=\"figures\">\n<tbody>\n");
-        page.count(
-            "Huishoudens op de lijst",
-            "Households on the list",
-            picture.households,
-        );
-        page.count("Personen op de lijst", "Persons on the list", picture.persons);
-        page.count(
-            "Personen met een antwoord, bewezen vastgelegd",
-            "Persons with an answer, proven to be recorded",
-            picture.answered,
-        );
-        page.count("Personen: geweigerd", "Persons: refused", picture.refused);
-        page.count(
-            "Personen: niet bevraagd door een storing",
-            "Persons: not asked because of a failure",
-            picture.not_asked,
-        );
-        page.count(
-            "Rijen van de lijst overgeslagen",
-            "Rows of the list left out",
-            picture.bad_rows,
-        );
-        page.count(
-            "Huishoudens waarvan niemand ergens bekend is",
-            "Households of which nobody is known anywhere",
-            picture.households_not_known,
-        );
-        page.end_table();
-        page.heading("Per organisatie", "By organisation");
-        page.header(&[
-            ("Organisatie", "Organisation", false),
-            ("Personen bekend", "Persons known", true),
-            ("Kon niet worden bevraagd", "Could not be asked", true),
-        ]);
-        for (place, name) in picture.partners.iter().enumerate() {
-            let count = |counts: &[Option<u64>]| number(counts.get(place).copied().flatten());
-            let _ = writeln!(
-                page.out,
-                "<tr><th scope=\"row\">{}</th><td class=\"number\">{}</td><td class=\"number\">{}</td></tr>",
-                escape(name),
-                count(&picture.known),
-                count(&picture.could_not)
-            );
-        }
-        page.end_table();
-    }
-
-    fn combinations(&self, page: &mut Page, picture: &Picture) {
-        page.heading(
-            "In welke combinatie personen bekend zijn",
-            "In which combination persons are known",
-        );
-        if picture.rows.is_empty() {
-            let nobody = page
-                .pick("Er staat niemand op de lijst.", "There is nobody on the list.")
-                .to_owned();
-            page.paragraph("", &nobody);
-            return;
-        }
-        let language = page.language;
-        let _ = writeln!(page.out, "<figure>\n{}</figure>", svg(picture, language));
-        let mut legend = language
-            .pick(
-                "Elke regel is een combinatie van organisaties: ● bekend, ? kon niet worden bevraagd, een kleine stip: niet \
-                 bekend of niet van toepassing. De balk is het aantal personen.",
-                "Each row is a combination of organisations: ● known, ? could not be asked, a small dot: not known or does not \
-                 apply. The bar is the number of persons.",
-            )
-            .to_owned();
-        if picture.leaves_out() {
-            legend.push(' ');
-            legend.push_str(language.pick(
-                "Gearceerd of –: weggelaten, zie onderaan.",
-                "Hatched or –: left out, see below.",
-            ));
-        }
-        page.paragraph("legend", &legend);
-        page.header(&[("Bekend bij", "Known at", false), ("Personen", "Persons", true)]);
-        for (combination, count) in &picture.rows {
-            let _ = writeln!(
-                page.out,
-                "<tr><th scope=\"row\">{}</th><td class=\"number\">{}</td></tr>",
-                escape(&words(combination, &picture.partners, language)),
-                number(*count)
-            );
-        }
-        page.end_table();
-    }
-
-    fn reading(&self, page: &mut Page, picture: &Picture) {
-        page.heading("Hoe u dit leest", "How to read this");
-        let could_not = page
-            .pick(
-                "“Kon niet worden bevraagd” is iets anders dan “niet bekend”: de organisatie was niet bereikbaar of haar \
-                 gegevens waren te oud. “Bekend” zegt alleen dát iemand bekend is, niet waarom.",
-                "“Could not be asked” is not the same as “not known”: the organisation could not be reached, or its data were \
-                 too old. “Known” only says that somebody is known, not why.",
-            )
-            .to_owned();
-        page.paragraph("small", &could_not);
-        if picture.leaves_out() {
-            let threshold = picture.threshold;
-            let text = match page.language {
-                Language::Nl => format!(
-                    "Aantallen van 1 tot en met {} zijn weggelaten (–), zodat niemand uit kleine aantallen is te herkennen. \
-                     Ook andere aantallen zijn weggelaten, zodat het verschil tussen totalen ze niet verraadt. Een aantal \
-                     dat is weggelaten, hoeft dus niet klein te zijn.",
-                    threshold.saturating_sub(1)
-                ),
-                Language::En => format!(
-                    "Numbers from 1 to {} are left out (–), so that nobody can be recognised in a small number. Other \
-                     numbers are left out too, so that no difference of totals gives those away. A number that is left \
-                     out need not be small.",
-                    threshold.saturating_sub(1)
-                ),
-            };
-            page.paragraph("small", &text);
-        }
     }
 
     fn households_html(&self, page: &mut Page) {
@@ -336,6 +211,129 @@ impl ScreeningReport {
             );
         }
         page.out.push_str("</ul>\n");
+    }
+}
+
+fn figures(page: &mut Page, picture: &Picture) {
+    page.heading("Samenvatting", "Summary");
+    page.out.push_str("<table class=\"figures\">\n<tbody>\n");
+    page.count(
+        "Huishoudens op de lijst",
+        "Households on the list",
+        picture.households,
+    );
+    page.count("Personen op de lijst", "Persons on the list", picture.persons);
+    page.count(
+        "Personen met een antwoord, bewezen vastgelegd",
+        "Persons with an answer, proven to be recorded",
+        picture.answered,
+    );
+    page.count("Personen: geweigerd", "Persons: refused", picture.refused);
+    page.count(
+        "Personen: niet bevraagd door een storing",
+        "Persons: not asked because of a failure",
+        picture.not_asked,
+    );
+    page.count(
+        "Rijen van de lijst overgeslagen",
+        "Rows of the list left out",
+        picture.bad_rows,
+    );
+    page.count(
+        "Huishoudens waarvan niemand ergens bekend is",
+        "Households of which nobody is known anywhere",
+        picture.households_not_known,
+    );
+    page.end_table();
+    page.heading("Per organisatie", "By organisation");
+    page.header(&[
+        ("Organisatie", "Organisation", false),
+        ("Personen bekend", "Persons known", true),
+        ("Kon niet worden bevraagd", "Could not be asked", true),
+    ]);
+    for (place, name) in picture.partners.iter().enumerate() {
+        let count = |counts: &[Option<u64>]| number(counts.get(place).copied().flatten());
+        let _ = writeln!(
+            page.out,
+            "<tr><th scope=\"row\">{}</th><td class=\"number\">{}</td><td class=\"number\">{}</td></tr>",
+            escape(name),
+            count(&picture.known),
+            count(&picture.could_not)
+        );
+    }
+    page.end_table();
+}
+
+fn combinations(page: &mut Page, picture: &Picture) {
+    page.heading(
+        "In welke combinatie personen bekend zijn",
+        "In which combination persons are known",
+    );
+    if picture.rows.is_empty() {
+        let nobody = page
+            .pick("Er staat niemand op de lijst.", "There is nobody on the list.")
+            .to_owned();
+        page.paragraph("", &nobody);
+        return;
+    }
+    let language = page.language;
+    let _ = writeln!(page.out, "<figure>\n{}</figure>", svg(picture, language));
+    let mut legend = language
+        .pick(
+            "Elke regel is een combinatie van organisaties: ● bekend, ? kon niet worden bevraagd, een kleine stip: niet \
+             bekend of niet van toepassing. De balk is het aantal personen.",
+            "Each row is a combination of organisations: ● known, ? could not be asked, a small dot: not known or does not \
+             apply. The bar is the number of persons.",
+        )
+        .to_owned();
+    if picture.leaves_out() {
+        legend.push(' ');
+        legend.push_str(language.pick(
+            "Gearceerd of –: weggelaten, zie onderaan.",
+            "Hatched or –: left out, see below.",
+        ));
+    }
+    page.paragraph("legend", &legend);
+    page.header(&[("Bekend bij", "Known at", false), ("Personen", "Persons", true)]);
+    for (combination, count) in &picture.rows {
+        let _ = writeln!(
+            page.out,
+            "<tr><th scope=\"row\">{}</th><td class=\"number\">{}</td></tr>",
+            escape(&words(combination, &picture.partners, language)),
+            number(*count)
+        );
+    }
+    page.end_table();
+}
+
+fn reading(page: &mut Page, picture: &Picture) {
+    page.heading("Hoe u dit leest", "How to read this");
+    let could_not = page
+        .pick(
+            "“Kon niet worden bevraagd” is iets anders dan “niet bekend”: de organisatie was niet bereikbaar of haar \
+             gegevens waren te oud. “Bekend” zegt alleen dát iemand bekend is, niet waarom.",
+            "“Could not be asked” is not the same as “not known”: the organisation could not be reached, or its data were \
+             too old. “Known” only says that somebody is known, not why.",
+        )
+        .to_owned();
+    page.paragraph("small", &could_not);
+    if picture.leaves_out() {
+        let threshold = picture.threshold;
+        let text = match page.language {
+            Language::Nl => format!(
+                "Aantallen van 1 tot en met {} zijn weggelaten (–), zodat niemand uit kleine aantallen is te herkennen. \
+                 Ook andere aantallen zijn weggelaten, zodat het verschil tussen totalen ze niet verraadt. Een aantal \
+                 dat is weggelaten, hoeft dus niet klein te zijn.",
+                threshold.saturating_sub(1)
+            ),
+            Language::En => format!(
+                "Numbers from 1 to {} are left out (–), so that nobody can be recognised in a small number. Other \
+                 numbers are left out too, so that no difference of totals gives those away. A number that is left \
+                 out need not be small.",
+                threshold.saturating_sub(1)
+            ),
+        };
+        page.paragraph("small", &text);
     }
 }
 

@@ -1,5 +1,5 @@
 //! The picture: a row for each combination that occurs, dots for its organisations and a bar for its persons; below the
-//! dots a bar for each organisation. After Lex and others, "UpSet: Visualization of Intersecting Sets" (2014), turned so
+//! dots a bar for each organisation. After Lex and others, "`UpSet`: Visualization of Intersecting Sets" (2014), turned so
 //! that it prints upright.
 
 use std::fmt::Write;

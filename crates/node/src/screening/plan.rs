@@ -12,7 +12,7 @@ use crate::node::Node;
 use crate::screen::Frame;
 use crate::view::{refusal_text, table};
 
-/// Milliseconds per question, where none was measured yet.
+/// Milliseconds per person asked about, where nothing was measured yet.
 const ASSUMED_MS: u64 = 40;
 
 /// What asking about a list would mean.

@@ -20,8 +20,6 @@ use crate::node::Node;
 use crate::screen::{Frame, ScreeningReport};
 use crate::view::AnswerView;
 
-/// How many questions are under way at once.
-const AT_ONCE: usize = 8;
 /// How often a question that could not be asked is tried, with a pause before each further try.
 const TRIES: u32 = 3;
 const PAUSE: Duration = Duration::from_secs(1);
@@ -114,23 +112,15 @@ impl Node {
         run.say();
         let begun = Instant::now();
         // One alone: what is refused for all of them is then asked once.
-        run.work(1).await;
-        let worker = || run.work(usize::MAX);
-        tokio::join!(
-            worker(),
-            worker(),
-            worker(),
-            worker(),
-            worker(),
-            worker(),
-            worker(),
-            worker()
-        );
+        Box::pin(run.work(1)).await;
+        // Eight at once, as far as they wait for the hub.
+        let work = || Box::pin(run.work(usize::MAX));
+        tokio::join!(work(), work(), work(), work(), work(), work(), work(), work());
         let asked = run.done.load(Ordering::Relaxed).saturating_sub(answered);
-        if let Some(rate) = u64::try_from(begun.elapsed().as_millis())
-            .ok()
-            .and_then(|elapsed| elapsed.checked_div(asked))
-        {
+        // The time that it waited for a quota says nothing about the next one.
+        let waited = lock(&run.waits).is_some();
+        let elapsed = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        if let Some(rate) = elapsed.checked_div(asked).filter(|_| !waited) {
             store.set_rate_ms(rate).await?;
         }
         let halted = lock(&run.halted).take();
@@ -241,7 +231,7 @@ impl Run<'_> {
                 }
                 Err(error) => return Err(error.into()),
             };
-            let view = self.answered(&asked, &prepared, &answer);
+            let view = Self::answered(&asked, &prepared, &answer);
             let verdict = self.verdict(&answer);
             if matches!(verdict, Verdict::Answered) {
                 // First, so that a stop in between cannot leave somebody uninformed.
@@ -332,7 +322,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn answered(&self, asked: &Asked, prepared: &Prepared, answer: &VerifiedAnswer) -> Answered {
+    fn answered(asked: &Asked, prepared: &Prepared, answer: &VerifiedAnswer) -> Answered {
         let covenant = prepared.covenant();
         Answered {
             household: asked.household,
@@ -351,15 +341,16 @@ impl Run<'_> {
         match refused {
             None => Verdict::Answered,
             Some(code) if PASSING.contains(&code.as_str()) => Verdict::Anew(code),
-            Some(code) if code == OVER_QUOTA => Verdict::Quota(self.may_ask_at()),
+            Some(code) if code == OVER_QUOTA => Verdict::Quota(self.may_ask_at(answer)),
             Some(code) => Verdict::Halt(code),
         }
     }
 
     /// When a question that was refused for a quota may be asked.
-    fn may_ask_at(&self) -> Timestamp {
+    fn may_ask_at(&self, answer: &VerifiedAnswer) -> Timestamp {
         let now = self.node.clock_now();
-        now.checked_add(QUOTA_PAUSE).unwrap_or(now)
+        let said = answer.persons.iter().filter_map(|person| person.retry_at).max();
+        said.unwrap_or_else(|| now.checked_add(QUOTA_PAUSE).unwrap_or(now))
     }
 
     /// Waits as long as a quota is used up.
@@ -453,5 +444,3 @@ pub(super) fn too_many(persons: usize, most: u32) -> Failure {
         ),
     )
 }
-
-const _: () = assert!(AT_ONCE == 8, "as many workers as `run_screening` joins");

@@ -3,7 +3,7 @@
 //! | key | value |
 //! |---|---|
 //! | `key` | the key of fingerprints, 32 random bytes |
-//! | `rate` | milliseconds per question, as measured last |
+//! | `rate` | milliseconds per person asked about, as measured last |
 //! | `s/<id>/meta` | [`Meta`]: frame, households and rows, without any number |
 //! | `s/<id>/end` | [`End`]: why it stopped, if it cannot go on or is done |
 //! | `s/<id>/q/<n>` | [`Asked`]: a question without an answer, with the numbers it is about |
@@ -169,14 +169,13 @@ impl Store {
     pub(super) fn open(state: &Arc<State>, keep_days: u32) -> Result<Self, StateError> {
         let table = state.table(TABLE)?;
         let held = table.get(b"key")?;
-        let key = match held.as_deref().and_then(|held| held.as_slice().try_into().ok()) {
-            Some(key) => key,
-            None => {
-                let mut key = [0; 32];
-                getrandom::fill(&mut key).map_err(|_| StateError::Random)?;
-                table.change(&[("key", Some(key.to_vec()))])?;
-                key
-            }
+        let key = if let Some(key) = held.as_deref().and_then(|held| held.as_slice().try_into().ok()) {
+            key
+        } else {
+            let mut key = [0; 32];
+            getrandom::fill(&mut key).map_err(|_| StateError::Random)?;
+            table.change(&[("key", Some(key.to_vec()))])?;
+            key
         };
         Ok(Self {
             table: Arc::new(table),
@@ -419,7 +418,7 @@ impl Store {
         Ok(())
     }
 
-    /// Milliseconds per question, as measured last.
+    /// Milliseconds per person asked about, as measured last.
     pub(super) async fn rate_ms(&self) -> Result<Option<u64>, Failure> {
         let held = self.with(|table| table.get(b"rate")).await?;
         let held = held.and_then(|held| held.as_slice().try_into().ok());

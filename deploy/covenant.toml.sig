@@ -1,0 +1,7 @@
+hitmachine.v1/covenant
+zvh-rivierenland
+1
+19b80468f2e4fbdfdf3b01fdc8609dd0efd85cc0f2f8683e25a86ac2a952932e
+
+— j.jansen UZ+F/UDB33Bpb2BPeNni5aIxrqW75T71qfh0m5cvfLXQX0cSIsQqFRq94RSINhFnG3TsVe3jUYUAB8rdN4K2z0659QA=
+— f.devries vak6daa1uaWtCspG7bp2+BtHlcFCRroGnGgy8vm35C+egHG2a4RIUkbC1oq14JdbbATMihslxa5KaP+iPTlvRlqAvA8=
