@@ -98,6 +98,14 @@ impl Draft {
         Ok(Self(Content::Control(json)))
     }
 
+    /// What it says, if it is an entry about a question or an officer's action; `None` for a control entry.
+    pub const fn fields(&self) -> Option<&Fields> {
+        match &self.0 {
+            Content::Payload(fields, _) => Some(fields),
+            Content::Control(_) => None,
+        }
+    }
+
     /// Bytes of its record in a frame.
     pub fn record_len(&self) -> usize {
         match &self.0 {

@@ -19,4 +19,4 @@ mod tables;
 pub use audit_index::AuditIndex;
 pub use durable::{Batch, DbError, DurableDb, Tree};
 pub use registrations::SledStore;
-pub use tables::{HubTables, Table, TableError};
+pub use tables::{HubTables, Pair, Table, TableError};

@@ -27,6 +27,9 @@ impl From<sled::Error> for TableError {
     }
 }
 
+/// A key and its value.
+pub type Pair = (Vec<u8>, Vec<u8>);
+
 /// The broker's tables, in a folder of their own.
 #[derive(Clone)]
 pub struct HubTables {
@@ -105,7 +108,7 @@ impl Table {
     ///
     /// # Errors
     /// [`TableError`].
-    pub fn scan(&self, prefix: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, TableError> {
+    pub fn scan(&self, prefix: &[u8]) -> Result<Vec<Pair>, TableError> {
         self.tree
             .scan_prefix(prefix)
             .map(|item| {

@@ -14,6 +14,9 @@ pub struct Table {
     state: Arc<State>,
 }
 
+/// A key and its value.
+pub(crate) type Pair = (Vec<u8>, Zeroizing<Vec<u8>>);
+
 impl State {
     /// The table with this name; made if it is not there.
     ///
@@ -85,7 +88,7 @@ impl Table {
     ///
     /// # Errors
     /// [`StateError`].
-    pub fn scan(&self, prefix: &[u8]) -> Result<Vec<(Vec<u8>, Zeroizing<Vec<u8>>)>, StateError> {
+    pub(crate) fn scan(&self, prefix: &[u8]) -> Result<Vec<Pair>, StateError> {
         self.tree
             .scan_prefix(prefix)
             .map(|item| {
