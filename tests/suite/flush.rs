@@ -47,6 +47,10 @@ const LARGEST_FRAME: i64 = 70;
 async fn one_flush_for_each_batch_and_no_answer_before_it() {
     let dir = tempfile::tempdir().unwrap();
     let deployment = deployment(&dir.path().join("d"), 11);
+    // A node that also makes its queue of persons to be informed durable asks too slowly to fill a batch.
+    let config = deployment.node_config(COORDINATOR);
+    let text = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(&config, text + "\n[notification]\nenabled = false\n").unwrap();
     let address = free_address().unwrap();
     let trace = dir.path().join("trace");
     let broker = Traced::start(&deployment, address, &trace);

@@ -52,6 +52,9 @@ pub(crate) enum AskError {
     /// The question is in the log, but its answer cannot be made from that again.
     #[error("this question was asked before, and its answer cannot be given again; ask it as a new one")]
     NotRepeatable,
+    /// The asker does not know whether it asked this before; it did not, and by now its pseudonyms are old.
+    #[error("the log does not have this question; ask it as a new one")]
+    NeverAsked,
 }
 
 /// Why a sync is refused.
@@ -298,6 +301,8 @@ impl Hub {
                     again,
                 };
                 match self.asked_before(&covenant, &coming).await? {
+                    // Partners that answer live take a question for some minutes only, or it could be kept and repeated.
+                    Before::Never(Some(_)) if again && coming.is_old() => return Err(AskError::NeverAsked),
                     Before::Never(new) => {
                         claimed = new;
                         self.decide(&covenant, asker, query, now, clock_is_sound).await
@@ -521,6 +526,7 @@ impl Hub {
         let theirs = KeyCheckValue::try_from(key.key_check_value.as_slice()).ok();
         if theirs.as_ref() != Some(&active.keys.key_check_value) {
             tracing::warn!(partner = %partner.id, "key check value differs; its node does not answer live");
+            self.watch.wrong_key(&partner.id);
             return Err(SyncError::WrongKey);
         }
         Ok(partner.id.clone())

@@ -234,7 +234,6 @@ impl Watch {
     }
 
     /// A partner's node can be asked at this moment: for those that answer live.
-    #[allow(dead_code)]
     pub(crate) fn present(&self, partner: &PartnerId, now: Timestamp) {
         self.state()
             .seen

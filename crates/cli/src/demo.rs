@@ -1,6 +1,7 @@
 //! `hitmachine demo`: the real thing with made-up people.
 
 mod officer;
+mod partners;
 mod show;
 
 use std::net::SocketAddr;
@@ -10,9 +11,11 @@ use std::time::Duration;
 
 use clap::Args;
 use hitmachine_broker::{BrokerConfig, Running, StartError};
+use hitmachine_core::statistics::DEFAULT_THRESHOLD;
 use hitmachine_node::control::{Ask, AskPerson, Client, NumberKind, Reply, Request};
 use hitmachine_node::language::Language;
 use hitmachine_node::screen::ScreeningReport;
+use hitmachine_node::screening::List;
 use hitmachine_node::source::households::{self, HouseholdColumns, HouseholdOutcome, HouseholdSource};
 use hitmachine_node::source::{AgeBracket, ClassFrom, Encoding, class_on};
 use hitmachine_node::sync::{SyncOptions, SyncReport};
@@ -29,6 +32,7 @@ use jiff::tz::TimeZone;
 use serde::Serialize;
 
 use self::officer::PersonReport;
+use self::partners::Told;
 use self::show::Show;
 use crate::Failure;
 
@@ -83,6 +87,18 @@ struct Summary {
     screening: ScreeningReport,
     question_back: AnswerView,
     person_report: PersonReport,
+    family: Told,
+    live_partner_off: AnswerView,
+}
+
+/// Everything that was asked and told.
+struct Found {
+    synchronised: Vec<(String, SyncReport)>,
+    screening: ScreeningReport,
+    question_back: AnswerView,
+    person_report: PersonReport,
+    family: Told,
+    live_partner_off: AnswerView,
 }
 
 pub(crate) fn run(arguments: Arguments) -> Result<(), Failure> {
@@ -113,13 +129,19 @@ async fn demo(arguments: Arguments) -> Result<(), Failure> {
     ));
 
     let mut nodes = Vec::new();
+    let mut live = None;
     let mut witnessing = tokio::task::JoinSet::new();
     for partner in deployment.registering().chain([COORDINATOR]) {
         let node = Arc::new(open(&deployment, partner, broker.running.address).await?);
         let witness = Arc::clone(&node);
         witnessing.spawn(async move { witness.witness().await });
+        let follower = Arc::clone(&node);
+        witnessing.spawn(async move { follower.follow_notices().await });
         let answering = Arc::clone(&node);
-        witnessing.spawn(async move { answering.answer_live().await });
+        let answers = witnessing.spawn(async move { answering.answer_live().await });
+        if partner == LIVE.id() {
+            live = Some(answers);
+        }
         nodes.push((partner, node));
     }
     confirmed(&nodes).await?;
@@ -145,19 +167,37 @@ async fn demo(arguments: Arguments) -> Result<(), Failure> {
     let client = Arc::new(Client::Own(Arc::clone(&coordinator)));
     let screening = show.screening(Arc::clone(&client), &list).await;
     show.line(&screening.text(show.language, Some(12)));
+    let shared = write_report(&deployment, &screening, show.language)
+        .map_err(|error| Failure::from_error(&error, exit::REFUSED))?;
+    show.line(&format!(
+        "{} {}\n",
+        show.pick(
+            "Verslag om te delen, zonder kleine aantallen:",
+            "Report to share, without small numbers:"
+        ),
+        shared.display()
+    ));
 
     let truth = ground_truth(&deployment.registers(), today)
         .map_err(|error| Failure::from_error(&error, exit::REFUSED))?;
     let question_back = ask_back(&deployment, &nodes, today, &show).await?;
     let person_report = officer::report(&deployment, &coordinator, today, &show).await?;
-    let summary = summarise(
-        deployment.recipe(),
+    let asked = List::from(&list);
+    let family = partners::family(&nodes, &asked, &screening, &show).await?;
+    if let Some(live) = live {
+        live.abort();
+    }
+    let live_partner_off =
+        partners::without_the_live_partner(&coordinator, &asked, &screening, &show).await?;
+    let found = Found {
         synchronised,
         screening,
         question_back,
         person_report,
-        &truth,
-    );
+        family,
+        live_partner_off,
+    };
+    let summary = summarise(deployment.recipe(), found, &truth);
     if arguments.json {
         let text = serde_json::to_string_pretty(&summary)
             .map_err(|error| Failure::from_error(&error, exit::REFUSED))?;
@@ -182,6 +222,19 @@ async fn demo(arguments: Arguments) -> Result<(), Failure> {
         serve_until(stop, &deployment, &broker, nodes, &show).await?;
     }
     broker.stop().await
+}
+
+/// Writes the screening's report for others; where it is.
+fn write_report(
+    deployment: &Deployment,
+    screening: &ScreeningReport,
+    language: Language,
+) -> std::io::Result<PathBuf> {
+    let dir = deployment.dir().join("report");
+    std::fs::create_dir_all(&dir)?;
+    let path = dir.join("screening.html");
+    std::fs::write(&path, screening.shared_html(language, DEFAULT_THRESHOLD))?;
+    Ok(path)
 }
 
 /// Makes the folder, or finds what an earlier run made.
@@ -409,14 +462,15 @@ fn client_known_elsewhere(registers: &Path, register: Register) -> Result<(Strin
     found.ok_or_else(|| Failure::new("no client is known at both", exit::REFUSED))
 }
 
-fn summarise(
-    recipe: &Recipe,
-    synchronised: Vec<(String, SyncReport)>,
-    screening: ScreeningReport,
-    question_back: AnswerView,
-    person_report: PersonReport,
-    truth: &GroundTruth,
-) -> Summary {
+fn summarise(recipe: &Recipe, found: Found, truth: &GroundTruth) -> Summary {
+    let Found {
+        synchronised,
+        screening,
+        question_back,
+        person_report,
+        family,
+        live_partner_off,
+    } = found;
     let municipal: Vec<&str> = Register::ALL
         .into_iter()
         .filter(|register| register.is_municipal())
@@ -454,6 +508,8 @@ fn summarise(
         screening,
         question_back,
         person_report,
+        family,
+        live_partner_off,
     };
     summary.equals_ground_truth = equals(&summary, truth);
     summary

@@ -217,6 +217,11 @@ impl AskError {
         )
     }
 
+    /// Whether the hub's log does not have a question of which this node did not know that.
+    pub(crate) fn never_asked(&self) -> bool {
+        matches!(self, Self::Link(LinkError::Refused(text)) if text.starts_with("never_asked"))
+    }
+
     /// Whether the same question can have an answer later, without anybody changing anything.
     pub(crate) fn may_pass(&self) -> bool {
         match self {

@@ -18,6 +18,12 @@ use super::{count_up, covenant, hang_up, in_force, refused};
 #[tokio::test(flavor = "multi_thread")]
 async fn questions_go_on_through_a_change() {
     let world = World::new(301);
+    // Who is not consulted cannot be told of hits either.
+    replace(
+        &world.deployment.covenant(),
+        "notifies = [\"leerplicht\", \"schuldhulpverlening\", \"regieteams\", \"om-reclassering\"]",
+        "notifies = []",
+    );
     let broker = world.broker();
     world.sync_all();
     let node = Arc::new(hitmachine_tests::node(&world.deployment, "veiligheidshuis", world.address).await);
@@ -56,8 +62,8 @@ async fn questions_go_on_through_a_change() {
     for (from, to) in [
         ("\"regieteams\", \"om-reclassering\"]", "\"regieteams\"]"),
         (
-            "\"schuldhulpverlening\", \"regieteams\"]\nlog_retention_months = 60\nmax_subjects = 16",
-            "\"schuldhulpverlening\", \"regieteams\", \"om-reclassering\"]\nlog_retention_months = 60\nmax_subjects = 12",
+            "\"regieteams\"]\nnotifies = []\nlog_retention_months = 60\nmax_subjects = 16",
+            "\"regieteams\", \"om-reclassering\"]\nnotifies = []\nlog_retention_months = 60\nmax_subjects = 12",
         ),
     ] {
         some_more(asked.load(Ordering::Relaxed)).await;

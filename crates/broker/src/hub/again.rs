@@ -30,6 +30,9 @@ use crate::metrics::OutcomeLabel;
 const MOST: usize = 65_536;
 /// How far a node's clock may be from the hub's, in milliseconds: that of the receipts.
 const CLOCKS_APART_MS: u64 = hitmachine_core::record::CLOCK_TOLERANCE_MS;
+/// From what age, in milliseconds, a question is not put any more if it says that it may have been asked before: less
+/// than the five minutes for which a live partner takes it.
+const OLD_MS: u64 = 4 * 60 * 1000;
 /// How long a question that comes again waits for the index to have everything that the log had when it came.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -229,6 +232,13 @@ pub(super) struct Coming<'a> {
     pub(super) query: &'a Query,
     pub(super) now: Timestamp,
     pub(super) again: bool,
+}
+
+impl Coming<'_> {
+    /// Whether it was made too long ago to be put for the first time.
+    pub(super) fn is_old(&self) -> bool {
+        milliseconds(self.now).saturating_sub(self.query.request.time_ms()) > OLD_MS
+    }
 }
 
 impl Hub {

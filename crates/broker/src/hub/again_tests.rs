@@ -155,7 +155,11 @@ async fn what_was_asked_before_the_start_is_found_in_the_index() {
     let other = ask(&world, question(&world, id, "Z-2")).await;
     assert_eq!(refusal(&other.1).as_deref(), Some("request_id_used"));
     index(&world);
-    // One that never came before is a question like any other.
+    // One that never came before is a question like any other, unless it is old.
+    world.set(now + jiff::SignedDuration::from_mins(5));
+    let old = world.hub.ask(&asker(OIN), again(&lost)).await;
+    assert!(matches!(old, Err(AskError::NeverAsked)));
+    world.set(now);
     let new = ask(&world, again(&lost)).await;
     assert_eq!((new.0, refusal(&new.1)), (2, None));
     assert_eq!(size(&world), 3);

@@ -340,7 +340,7 @@ fn what_nobody_fetches_becomes_an_alarm_once_in_so_many_days() {
             Draft::control(&serde_json::json!({"type": "test"})).unwrap(),
         ]);
         let list = alarms.list().into_iter();
-        list.map(|alarm| (alarm.code, alarm.by)).collect::<Vec<_>>()
+        list.map(|alarm| (alarm.code, alarm.about)).collect::<Vec<_>>()
     };
     let one = || ("notice_not_fetched".to_owned(), "een".to_owned());
     for (days, count) in [(0, 0), (2, 0), (1, 1), (2, 1), (1, 2)] {

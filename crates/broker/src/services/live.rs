@@ -56,6 +56,9 @@ impl LiveService for Shared {
             };
             let granted = async {
                 loop {
+                    if let Ok(hub) = shared.hub() {
+                        hub.watch().present(&partner, hub.now().0);
+                    }
                     tokio::time::sleep(LOOK_AGAIN).await;
                     let covenant = shared.rules.covenant();
                     let own = covenant.identify(&asker);

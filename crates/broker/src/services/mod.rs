@@ -135,6 +135,7 @@ fn ask_status(error: &AskError) -> Status {
         AskError::Busy => Status::resource_exhausted(format!("busy: {error}")),
         AskError::NoQuorum => Status::unavailable(format!("no_quorum: {error}")),
         AskError::LogStopped => Status::unavailable(format!("log_stopped: {error}")),
+        AskError::NeverAsked => Status::failed_precondition(format!("never_asked: {error}")),
         AskError::NotRepeatable => Status::failed_precondition(format!("not_repeatable: {error}")),
     }
 }

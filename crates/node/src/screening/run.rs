@@ -229,6 +229,11 @@ impl Run<'_> {
                     tokio::time::sleep(PAUSE * tries).await;
                     continue;
                 }
+                Err(error) if error.never_asked() => {
+                    // It was kept, and did not leave before the stop; by now it is too old to be put.
+                    asked.request = None;
+                    continue;
+                }
                 Err(error) => return Err(error.into()),
             };
             let view = Self::answered(&asked, &prepared, &answer);
