@@ -62,6 +62,10 @@ def main():
         framed = frame(b"kcv", deployment, group["epoch"], 0, b"")
         check(f"{name}: kcv frame", framed.hex(), group["kcv_frame"])
         check(f"{name}: kcv", mac(key, framed)[:16], group["kcv"])
+        canary = group["canary"]
+        framed = frame(b"canary", deployment, group["epoch"], 0x0F, canary["oin"].encode("ascii"))
+        check(f"{name}: frame of the canary", framed.hex(), canary["frame"])
+        check(f"{name}: token of the canary", mac(key, framed), canary["token"])
         for case in group["identifiers"]:
             framed = frame(b"id", deployment, group["epoch"], case["code"], case["id"].encode("ascii"))
             check(f"{name}: frame of {case['type']} {case['id']}", framed.hex(), case["frame"])

@@ -11,9 +11,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hitmachine_audit::{FieldId, VerifiedReceipt, verify_receipt};
+use hitmachine_core::canary::canary_name;
 use hitmachine_core::registry::Change;
 use hitmachine_core::{Covenant, RequestId, RequestSigner, SignedRequest};
 use hitmachine_proto::answer::{self, Answer, Outcome};
+use hitmachine_proto::v1::canary_service_client::CanaryServiceClient;
 use hitmachine_proto::v1::covenant_service_client::CovenantServiceClient;
 use hitmachine_proto::v1::live_service_client::LiveServiceClient;
 use hitmachine_proto::v1::notice_service_client::NoticeServiceClient;
@@ -154,6 +156,19 @@ impl Wire {
         let request = self.request(query, known_sizes);
         let response = self.ask(request.clone()).await.unwrap();
         logged(deployment, &request, &response)
+    }
+
+    /// Shows a canary and looks for those of others.
+    ///
+    /// # Errors
+    /// The broker's.
+    pub async fn check_canaries(&self, request: v1::CanaryRequest) -> Result<Vec<v1::CanaryState>, Status> {
+        let mut client = CanaryServiceClient::new(self.channel.clone());
+        let response = client.check(request).await?.into_inner();
+        let states = response.states.into_iter();
+        Ok(states
+            .map(|state| v1::CanaryState::try_from(state).unwrap())
+            .collect())
     }
 
     /// Begins a sync.
@@ -345,6 +360,26 @@ impl Shared {
     pub fn token(&self, bsn: &str) -> Token {
         let identifier = CanonicalIdentifier::new(IdentifierType::Bsn, bsn.as_bytes()).unwrap();
         self.pseudonymiser.token(&identifier)
+    }
+
+    /// The canary of a partner.
+    pub fn canary(&self, partner: &str) -> Token {
+        let partner = self.covenant.partner(&partner.parse().unwrap()).unwrap();
+        self.pseudonymiser.canary(&canary_name(&partner.oin).unwrap())
+    }
+
+    /// A look for canaries, in good order but for what it says of them.
+    pub fn canaries(&self, own: &Token, others: &[(&str, &Token)]) -> v1::CanaryRequest {
+        let others = others.iter().map(|(partner, token)| v1::CanaryOther {
+            partner: (*partner).to_owned(),
+            token: token.expose_secret().to_vec(),
+        });
+        v1::CanaryRequest {
+            key_epoch: 1,
+            covenant_version: self.covenant.version().0.to_vec(),
+            own: own.expose_secret().to_vec(),
+            others: others.collect(),
+        }
     }
 
     /// A question in good order, about one adult, for `purpose`.

@@ -3,7 +3,7 @@
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let files = [
         "covenant", "registry", "audit", "query", "witness", "officer", "notice", "covenant", "registry",
-        "audit", "query", "witness", "officer", "live",
+        "audit", "query", "witness", "officer", "live", "canary",
     ];
     let paths = files.map(|name| format!("../../proto/hitmachine/v1/{name}.proto"));
     for path in &paths {

@@ -19,6 +19,7 @@
 
 pub mod again;
 pub mod alarm;
+pub mod canary;
 pub mod clock;
 pub mod combinations;
 pub mod covenant;

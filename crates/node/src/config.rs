@@ -59,6 +59,9 @@ pub struct NodeConfig {
     /// How questions are answered, if the covenant says that this organisation answers live.
     #[serde(default)]
     pub live: LiveSection,
+    /// How it is watched that this node's tokens meet the others'.
+    #[serde(default)]
+    pub canary: CanarySection,
     /// Screenings of lists.
     #[serde(default)]
     pub screening: ScreeningSection,
@@ -252,6 +255,20 @@ impl Default for NotificationSection {
             keep_number: false,
             keep_months: 12,
         }
+    }
+}
+
+/// `[canary]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CanarySection {
+    /// `serve` checks this often whether its tokens still meet those of the other partners; 0 turns it off.
+    pub minutes: u32,
+}
+
+impl Default for CanarySection {
+    fn default() -> Self {
+        Self { minutes: 5 }
     }
 }
 

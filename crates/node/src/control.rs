@@ -151,7 +151,7 @@ pub enum Reply {
     /// A sync that ended well.
     Synced(SyncReport),
     /// How things are.
-    Status(StatusView),
+    Status(Box<StatusView>),
     /// The last questions that were answered live.
     Live(LiveListView),
     /// What came of an officer's task; everything in it is proven.
@@ -192,7 +192,7 @@ impl Node {
                 .await
                 .map(Reply::Synced)
                 .map_err(Failure::from),
-            Request::Status => Ok(Reply::Status(self.status(false).await)),
+            Request::Status => Ok(Reply::Status(Box::new(self.status(false).await))),
             Request::Live(most) => self
                 .answering
                 .list(most)
@@ -322,6 +322,7 @@ impl Node {
                 .filter(|own| own.answers == Answers::Live)
                 .and_then(|_| self.answering.view().ok()),
             notifications: self.notification_counts(),
+            canaries: self.canaries.view(),
         }
     }
 }
@@ -403,7 +404,7 @@ async fn one_request(node: &Arc<Node>, stream: UnixStream) -> io::Result<()> {
                 "not a request",
                 "geen geldig verzoek",
             )),
-            Ok(Request::Status) => Reply::Status(node.status(true).await),
+            Ok(Request::Status) => Reply::Status(Box::new(node.status(true).await)),
             Ok(request) => {
                 let hears = progress.clone();
                 let report = Arc::new(move |at| drop(hears.send(Reply::Progress(at))));

@@ -16,6 +16,7 @@
 mod agreements;
 mod alarm;
 pub mod ask;
+pub mod canary;
 mod chart;
 pub mod config;
 pub mod control;

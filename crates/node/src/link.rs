@@ -7,6 +7,7 @@ use std::time::Duration;
 use hitmachine_core::covenant::{Answers, NotAccepted};
 use hitmachine_core::ldv::traceparent;
 use hitmachine_core::{Covenant, PartnerId, SignedRequest};
+use hitmachine_proto::v1::canary_service_client::CanaryServiceClient;
 use hitmachine_proto::v1::covenant_service_client::CovenantServiceClient;
 use hitmachine_proto::v1::live_service_client::LiveServiceClient;
 use hitmachine_proto::v1::log_service_client::LogServiceClient;
@@ -69,6 +70,7 @@ impl LinkError {
             Self::TimedOut => true,
             Self::Refused(text) => [
                 "busy",
+                "covenant_changed",
                 "log_stopped",
                 "log_unconfirmed",
                 "no_quorum",
@@ -276,6 +278,25 @@ impl Link {
             .within(HealthClient::new(self.channel.clone()).check(request))
             .await;
         checked.is_ok_and(|checked| checked.into_inner().status() == ServingStatus::Serving)
+    }
+
+    /// Shows this node's canary and looks for those of others; what came of each, in their order.
+    ///
+    /// # Errors
+    /// [`LinkError`].
+    pub async fn check_canaries(
+        &self,
+        request: v1::CanaryRequest,
+    ) -> Result<Vec<v1::CanaryState>, LinkError> {
+        let mut client = CanaryServiceClient::new(self.channel.clone());
+        let response = self.within(client.check(request)).await?.into_inner();
+        let states = response.states.into_iter().map(|state| {
+            v1::CanaryState::try_from(state)
+                .ok()
+                .filter(|state| *state != v1::CanaryState::Unspecified)
+                .ok_or(LinkError::Unreadable("canaries"))
+        });
+        states.collect()
     }
 
     /// Does one action of a privacy officer.

@@ -18,6 +18,7 @@ use hitmachine_store::DbError;
 use crate::agreements::Agreements;
 use crate::alarm::Alarms;
 use crate::ask::Inquirer;
+use crate::canary::Canaries;
 use crate::config::NodeConfig;
 use crate::epochs::{HeldKey, Keys, Registers};
 use crate::heads::Heads;
@@ -122,6 +123,7 @@ pub struct Node {
     pub(crate) hooks: Vec<Hook>,
     pub(crate) answering: Answering,
     pub(crate) screenings: Screenings,
+    pub(crate) canaries: Canaries,
 }
 
 /// What the local state holds, as it is read at start.
@@ -304,6 +306,7 @@ impl Node {
             let (heads, alarms) = (Arc::clone(&heads), Arc::clone(&alarms));
             Witnessing::new(signer, verifier.clone(), heads, alarms, with)
         });
+        let canaries = Canaries::new(config.canary.minutes, Arc::clone(&link), Arc::clone(&clock));
         let inquirer = Inquirer {
             keys,
             signer,
@@ -326,6 +329,7 @@ impl Node {
             hooks,
             answering,
             screenings,
+            canaries,
         })
     }
 
@@ -383,6 +387,11 @@ impl Node {
     /// [`serve`](crate::serve::serve) does so too.
     pub async fn answer_live(&self) {
         self.answering.keep().await;
+    }
+
+    /// Checks for ever that this node's tokens meet the others'; [`serve`](crate::serve::serve) does so too.
+    pub async fn watch_canaries(&self) {
+        self.canaries.keep().await;
     }
 
     /// Whether the hub takes this node's live answers at this moment.

@@ -41,6 +41,7 @@ pub async fn serve(
         () = Box::pin(node.follow_notices()) => Ok(()),
         () = Box::pin(node.tell_hooks()) => Ok(()),
         () = node.answer_live() => Ok(()),
+        () = Box::pin(node.watch_canaries()) => Ok(()),
         () = follow_covenant(&node) => Ok(()),
         () = forget_old_screenings(&node) => Ok(()),
     };

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::alarm::Alarm;
 use crate::ask::VerifiedAnswer;
+use crate::canary::CanaryView;
 use crate::epochs::EpochStatus;
 use crate::language::Language;
 use crate::live::LiveView;
@@ -334,6 +335,9 @@ pub struct StatusView {
     /// Persons to be informed that this organisation asked about them; absent if this node keeps no queue.
     #[serde(default)]
     pub notifications: Option<Counts>,
+    /// Whether this node's tokens meet the other partners'; absent if it is told not to check.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub canaries: Option<CanaryView>,
 }
 
 impl StatusView {
@@ -397,6 +401,11 @@ impl StatusView {
             language.pick("Logboek bevestigd door partners", "Log cosigned by partners"),
             &witnessed,
         ]);
+        let canaries = self.canaries.as_ref().map_or_else(
+            || language.pick("uit", "off").to_owned(),
+            |view| view.text(language),
+        );
+        table.add_row([language.pick("Proefpersonen", "Canaries"), &canaries]);
         let notices = format!(
             "{} {}{}",
             self.notices_new,

@@ -27,11 +27,20 @@ pub enum Purpose {
     OprfMix,
     /// Key check value.
     Kcv,
+    /// Token of a canary, which stands for a partner and for no person.
+    Canary,
 }
 
 impl Purpose {
     /// Every purpose there is.
-    pub const ALL: [Self; 5] = [Self::Id, Self::OprfIn, Self::OprfOut, Self::OprfMix, Self::Kcv];
+    pub const ALL: [Self; 6] = [
+        Self::Id,
+        Self::OprfIn,
+        Self::OprfOut,
+        Self::OprfMix,
+        Self::Kcv,
+        Self::Canary,
+    ];
 
     /// The label in the frame: ASCII, no zero byte, at most 8 bytes.
     pub fn label(self) -> &'static str {
@@ -41,6 +50,7 @@ impl Purpose {
             Self::OprfOut => "oprf-out",
             Self::OprfMix => "oprf-mix",
             Self::Kcv => "kcv",
+            Self::Canary => "canary",
         }
     }
 }

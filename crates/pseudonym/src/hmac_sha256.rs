@@ -1,4 +1,4 @@
-//! Scheme 1: `T = HMAC-SHA256(K_E, F("id", type, canonical))`.
+//! Scheme 1: `T = HMAC-SHA256(K_E, F("id", type, canonical))`; a canary's is over `F("canary", 0x0f, OIN)`.
 
 use std::fmt;
 
@@ -8,8 +8,8 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use crate::frame::{Header, Purpose};
 use crate::{
-    CanonicalIdentifier, DeploymentId, KeyCheckValue, KeyEpoch, MAX_BATCH, NodeKey, PseudonymError,
-    Pseudonymiser, Scheme, Token, TokensFuture,
+    CANARY_CODE, CanaryName, CanonicalIdentifier, DeploymentId, KeyCheckValue, KeyEpoch, MAX_BATCH, NodeKey,
+    PseudonymError, Pseudonymiser, Scheme, Token, TokensFuture,
 };
 
 /// Makes tokens with the node key in this process.
@@ -65,6 +65,12 @@ impl HmacSha256Pseudonymiser {
         self.mac(Purpose::Id, id.kind().code(), id.len(), id.expose_secret())
     }
 
+    /// The canary of one partner.
+    pub fn canary(&self, name: &CanaryName) -> Token {
+        // The length of the name: it is its type.
+        self.mac(Purpose::Canary, CANARY_CODE, 20, name)
+    }
+
     fn mac(&self, purpose: Purpose, code: u8, len: u8, body: &[u8]) -> Token {
         let header = Header::new(purpose, &self.deployment, self.epoch, code, len.into());
         let mut mac = self.keyed.clone();
@@ -90,6 +96,15 @@ impl Pseudonymiser for HmacSha256Pseudonymiser {
                 return Err(PseudonymError::BatchTooLarge { len: ids.len() });
             }
             Ok(ids.iter().map(|id| self.token(id)).collect())
+        })
+    }
+
+    fn canaries<'a>(&'a self, names: &'a [CanaryName]) -> TokensFuture<'a> {
+        Box::pin(async move {
+            if names.len() > MAX_BATCH {
+                return Err(PseudonymError::BatchTooLarge { len: names.len() });
+            }
+            Ok(names.iter().map(|name| self.canary(name)).collect())
         })
     }
 }

@@ -7,6 +7,7 @@
 //! ```text
 //! F(purpose, type, body) = "hitmachine/v1/" ‖ purpose ‖ 0x00 ‖ deployment[16] ‖ u32(epoch) ‖ u8(type) ‖ u16(len) ‖ body
 //! T     = HMAC-SHA256(K_E, F("id", type, canonical))           scheme 1, at the node
+//! C     = HMAC-SHA256(K_E, F("canary", 0x0f, OIN[20]))          a canary: of a partner, of no person
 //! KCV   = HMAC-SHA256(K_E, F("kcv", 0, ""))[..8]               compared when a node connects
 //! K_tag = BLAKE3.derive_key("hitmachine v1 2026-11-21 broker tag", pepper ‖ deployment ‖ u32(epoch) ‖ u8(scheme) ‖ u8(type))
 //! S     = BLAKE3.keyed_hash(K_tag, T)[..16]                    at the broker
@@ -42,6 +43,12 @@ use std::pin::Pin;
 /// Largest number of identifiers in one call of [`Pseudonymiser::tokens`].
 pub const MAX_BATCH: usize = 1024;
 
+/// The type code of canaries, in frames and tag keys; no [`IdentifierType`] has it.
+pub const CANARY_CODE: u8 = 0x0f;
+
+/// What a canary stands for: a partner's OIN, 20 ASCII characters. Public.
+pub type CanaryName = [u8; 20];
+
 /// What [`Pseudonymiser::tokens`] returns: tokens in the order of the identifiers.
 pub type TokensFuture<'a> = Pin<Box<dyn Future<Output = Result<Vec<Token>, PseudonymError>> + Send + 'a>>;
 
@@ -62,6 +69,13 @@ pub trait Pseudonymiser: Send + Sync {
     /// [`PseudonymError::BatchTooLarge`] for more than [`MAX_BATCH`] identifiers, before any key is
     /// used. It is all or nothing: there are no partial batches.
     fn tokens<'a>(&'a self, ids: &'a [CanonicalIdentifier]) -> TokensFuture<'a>;
+
+    /// The canaries of these partners, in the order given: made as persons' tokens are, and equal to none of them.
+    /// Nodes that make the same canaries make the same tokens.
+    ///
+    /// # Errors
+    /// As [`Pseudonymiser::tokens`].
+    fn canaries<'a>(&'a self, names: &'a [CanaryName]) -> TokensFuture<'a>;
 }
 
 /// Why there are no tokens. No variant carries an identifier: these texts reach logs.

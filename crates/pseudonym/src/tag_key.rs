@@ -4,7 +4,7 @@ use std::fmt;
 
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
-use crate::{DeploymentId, IdentifierType, KeyEpoch, Pepper, Scheme, Tag, Token};
+use crate::{CANARY_CODE, DeploymentId, IdentifierType, KeyEpoch, Pepper, Scheme, Tag, Token};
 
 /// Context of the key derivation (BLAKE3 paper §2.3): fixed, unique, never reused elsewhere.
 const CONTEXT: &str = "hitmachine v1 2026-11-21 broker tag";
@@ -22,11 +22,21 @@ impl TagKey {
         scheme: Scheme,
         kind: IdentifierType,
     ) -> Self {
+        Self::of_code(pepper, deployment, epoch, scheme, kind.code())
+    }
+
+    fn of_code(
+        pepper: &Pepper,
+        deployment: &DeploymentId,
+        epoch: KeyEpoch,
+        scheme: Scheme,
+        code: u8,
+    ) -> Self {
         let mut hasher = blake3::Hasher::new_derive_key(CONTEXT);
         hasher.update(pepper.expose_secret());
         hasher.update(deployment.as_bytes());
         hasher.update(&epoch.get().to_be_bytes());
-        hasher.update(&[scheme.code(), kind.code()]);
+        hasher.update(&[scheme.code(), code]);
         let mut derived = hasher.finalize();
         let key = Self(*derived.as_bytes());
         // Neither erases itself on drop.
@@ -50,7 +60,7 @@ impl fmt::Debug for TagKey {
     }
 }
 
-/// The tag keys of all identifier types of one epoch and scheme.
+/// The tag keys of all identifier types, and of canaries, of one epoch and scheme.
 pub struct TagKeys {
     scheme: Scheme,
     epoch: KeyEpoch,
@@ -58,6 +68,7 @@ pub struct TagKeys {
     a_nummer: TagKey,
     v_nummer: TagKey,
     skn: TagKey,
+    canary: TagKey,
 }
 
 impl TagKeys {
@@ -71,6 +82,7 @@ impl TagKeys {
             a_nummer: key(IdentifierType::ANummer),
             v_nummer: key(IdentifierType::VNummer),
             skn: key(IdentifierType::Skn),
+            canary: TagKey::of_code(pepper, deployment, epoch, scheme, CANARY_CODE),
         }
     }
 
@@ -93,6 +105,11 @@ impl TagKeys {
             IdentifierType::Skn => &self.skn,
         }
         .tag(token)
+    }
+
+    /// The tag of a canary; never that of a person, even for the same token.
+    pub fn canary_tag(&self, token: &Token) -> Tag {
+        self.canary.tag(token)
     }
 }
 

@@ -6,8 +6,8 @@ use std::task::{Context, Poll, Waker};
 
 use hitmachine_pseudonym::frame::{Purpose, frame};
 use hitmachine_pseudonym::{
-    CanonicalIdentifier, DeploymentId, HmacSha256Pseudonymiser, IdentifierType, KeyEpoch, MAX_BATCH, NodeKey,
-    Pepper, PseudonymError, Pseudonymiser, Scheme, TagKey, TagKeys, Token,
+    CANARY_CODE, CanonicalIdentifier, DeploymentId, HmacSha256Pseudonymiser, IdentifierType, KeyEpoch,
+    MAX_BATCH, NodeKey, Pepper, PseudonymError, Pseudonymiser, Scheme, TagKey, TagKeys, Token,
 };
 use proptest::prelude::*;
 
@@ -106,6 +106,41 @@ fn pepper_deployment_epoch_and_type_each_change_the_tag() {
         .map(|kind| tag(1, 1, 1, kind))
         .collect();
     assert_eq!(of_types.len(), IdentifierType::ALL.len());
+}
+
+#[test]
+fn a_canary_is_nobodys_token_and_its_tag_nobodys_tag() {
+    // No identifier has its code, so a question cannot name one.
+    assert!(IdentifierType::try_from(CANARY_CODE).is_err());
+    let (name, other) = (*b"00000099000000001000", *b"00000099000000002000");
+    let base = node(1, 1, 1);
+    let canary = base.canary(&name);
+    for (what, token) in [
+        ("name", base.canary(&other)),
+        ("key", node(2, 1, 1).canary(&name)),
+        ("deployment", node(1, 2, 1).canary(&name)),
+        ("epoch", node(1, 1, 2).canary(&name)),
+    ] {
+        assert_ne!(canary, token, "{what}");
+    }
+    assert_eq!(now(base.canaries(&[other, name])).unwrap()[1], canary);
+    assert_eq!(
+        now(base.canaries(&vec![name; MAX_BATCH + 1])),
+        Err(PseudonymError::BatchTooLarge { len: MAX_BATCH + 1 })
+    );
+    // The same body and type under the purpose of persons is another frame, and so is every person's.
+    let deployment = DeploymentId::from_bytes([1; 16]);
+    let framed = |purpose| frame(purpose, &deployment, KeyEpoch::FIRST, CANARY_CODE, &name).unwrap();
+    assert_ne!(framed(Purpose::Canary), framed(Purpose::Id));
+    let keys = TagKeys::derive(
+        &Pepper::from_bytes([1; 32]),
+        &deployment,
+        KeyEpoch::FIRST,
+        Scheme::HmacSha256,
+    );
+    for kind in IdentifierType::ALL {
+        assert_ne!(keys.canary_tag(&canary), keys.tag(kind, &canary), "{kind}");
+    }
 }
 
 #[test]

@@ -6,8 +6,8 @@ use std::collections::HashSet;
 
 use hitmachine_pseudonym::frame::{Purpose, frame};
 use hitmachine_pseudonym::{
-    CanonicalIdentifier, DeploymentId, HmacSha256Pseudonymiser, IdentifierType, KeyEpoch, NodeKey, Pepper,
-    Scheme, TagKey, TagKeys,
+    CANARY_CODE, CanonicalIdentifier, DeploymentId, HmacSha256Pseudonymiser, IdentifierType, KeyEpoch,
+    NodeKey, Pepper, Scheme, TagKey, TagKeys,
 };
 use serde::Deserialize;
 
@@ -26,6 +26,14 @@ struct Set {
     kcv_frame: String,
     kcv: String,
     identifiers: Vec<Case>,
+    canary: Canary,
+}
+
+#[derive(Deserialize)]
+struct Canary {
+    oin: String,
+    frame: String,
+    token: String,
 }
 
 #[derive(Deserialize)]
@@ -62,6 +70,13 @@ fn every_published_value_is_reproduced() {
         let kcv_frame = frame(Purpose::Kcv, &deployment, epoch, 0, b"").unwrap();
         assert_eq!(hex::encode(&*kcv_frame), set.kcv_frame, "{name}");
         assert_eq!(node.key_check_value().to_string(), set.kcv, "{name}");
+
+        let canary = &set.canary;
+        let oin: [u8; 20] = canary.oin.as_bytes().try_into().unwrap();
+        let bytes = frame(Purpose::Canary, &deployment, epoch, CANARY_CODE, &oin).unwrap();
+        assert_eq!(hex::encode(&*bytes), canary.frame, "{name}");
+        let token = node.canary(&oin);
+        assert_eq!(hex::encode(token.expose_secret()), canary.token, "{name}");
 
         for case in &set.identifiers {
             let name = format!("{name} {} {}", case.r#type, case.id);

@@ -15,13 +15,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use hitmachine_audit::{LogReader, ReadError};
+use hitmachine_core::canary::{Canaries, CanaryState};
 use hitmachine_core::epoch::{
     EpochChange, EpochError, EpochKeys, EpochState, Epochs, Filled, KeyHeld, Readiness,
 };
 use hitmachine_core::registry::{Register, TallyMask};
 use hitmachine_core::{Covenant, PartnerId, Store, StoreError};
 use hitmachine_proto::v1;
-use hitmachine_pseudonym::{DeploymentId, KeyCheckValue, KeyEpoch, Pepper, TagKeys};
+use hitmachine_pseudonym::{DeploymentId, KeyCheckValue, KeyEpoch, Pepper, TagKeys, Token};
 use hitmachine_service::secret::{Purpose, SecretError, SecretFile};
 use hitmachine_store::SledStore;
 
@@ -129,6 +130,8 @@ pub(crate) struct EpochRegister {
     /// Where it is kept.
     pub(crate) store: Arc<dyn Store>,
     register: RwLock<Register>,
+    /// As the partners' nodes made them since the start; in no store.
+    canaries: Mutex<Canaries>,
     failed: AtomicBool,
 }
 
@@ -139,6 +142,7 @@ impl EpochRegister {
             keys,
             store,
             register: RwLock::new(register),
+            canaries: Mutex::default(),
             failed: AtomicBool::new(false),
         }
     }
@@ -164,6 +168,23 @@ impl EpochRegister {
 
     pub(crate) fn write(&self) -> RwLockWriteGuard<'_, Register> {
         self.register.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes `partner`'s own canary and looks for those of others; what came of each, in their order.
+    pub(crate) fn check_canaries(
+        &self,
+        covenant: &Covenant,
+        partner: &PartnerId,
+        own: &Token,
+        others: &[(PartnerId, Token)],
+    ) -> Vec<CanaryState> {
+        let register = self.read();
+        let mut canaries = self.canaries.lock().unwrap_or_else(PoisonError::into_inner);
+        canaries.put(covenant, partner, register.canary_tag(own));
+        let looked = others
+            .iter()
+            .map(|(other, token)| canaries.look(covenant, other, &register.canary_tag(token)));
+        looked.collect()
     }
 
     /// Whether its store failed: memory and disk may differ then, and nothing more is accepted until a restart.
@@ -284,6 +305,13 @@ impl Registers {
     pub(crate) fn registering(&self, number: KeyEpoch) -> Option<Arc<EpochRegister>> {
         self.state(number)
             .filter(|state| state.registers())
+            .and_then(|_| self.find(number))
+    }
+
+    /// The registers of epoch `number`, if they may be changed now or answer.
+    pub(crate) fn in_use(&self, number: KeyEpoch) -> Option<Arc<EpochRegister>> {
+        self.state(number)
+            .filter(|state| state.holds_data())
             .and_then(|_| self.find(number))
     }
 

@@ -1,5 +1,6 @@
 //! The gRPC services: parse, call the hub, answer.
 
+mod canary;
 mod covenant;
 mod live;
 mod log;
@@ -13,6 +14,7 @@ use std::io;
 use std::sync::{Arc, OnceLock};
 
 use hitmachine_core::{Asker, PartnerId, Refusal};
+use hitmachine_proto::v1::canary_service_server::CanaryServiceServer;
 use hitmachine_proto::v1::covenant_service_server::CovenantServiceServer;
 use hitmachine_proto::v1::live_service_server::LiveServiceServer;
 use hitmachine_proto::v1::log_service_server::LogServiceServer;
@@ -118,6 +120,7 @@ pub(crate) async fn routes(shared: Shared) -> (Routes, HealthReporter) {
         .add_service(NoticeServiceServer::new(shared.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES))
         .add_service(LiveServiceServer::new(shared.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES))
         .add_service(WitnessServiceServer::new(shared.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES))
+        .add_service(CanaryServiceServer::new(shared.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES))
         .add_service(RegistryServiceServer::new(shared).max_decoding_message_size(MAX_MESSAGE_BYTES));
     (routes, health)
 }

@@ -479,6 +479,11 @@ impl Register {
             .collect()
     }
 
+    /// The broker's name for a canary. It is in no register, and can be that of no person.
+    pub fn canary_tag(&self, token: &Token) -> Tag {
+        self.keys.canary_tag(token)
+    }
+
     /// Whether `partner` has an unexpired registration of this tag. Expiry is decided here, at reading.
     pub fn is_known(&self, partner: &PartnerId, tag: &Tag, today: Day) -> bool {
         let active = self.partners.get(partner).and_then(|own| own.active);
