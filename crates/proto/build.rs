@@ -2,8 +2,7 @@
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let files = [
-        "covenant", "registry", "audit", "query", "witness", "officer", "notice", "covenant", "registry",
-        "audit", "query", "witness", "officer", "live", "canary",
+        "covenant", "registry", "audit", "query", "live", "notice", "witness", "officer", "canary",
     ];
     let paths = files.map(|name| format!("../../proto/hitmachine/v1/{name}.proto"));
     for path in &paths {

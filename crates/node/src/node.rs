@@ -134,7 +134,7 @@ struct Local {
     alarms: Arc<Alarms>,
     agreements: Arc<Agreements>,
     notices: Arc<NoticeBook>,
-    local: Arc<LocalSet>,
+    live_set: Arc<LocalSet>,
     screenings: Screenings,
     notifications: Option<Arc<Queue>>,
 }
@@ -161,7 +161,7 @@ impl Local {
         Ok(Self {
             agreements: Arc::new(Agreements::load(&state, trusted)?),
             notices: Arc::new(NoticeBook::load(&state, Arc::clone(clock))?),
-            local: Arc::new(LocalSet::load(&registers)?),
+            live_set: Arc::new(LocalSet::load(&registers)?),
             notifications: notifications.map(Arc::new),
             screenings: Screenings::open(&state, config.screening.keep_days)?,
             heads: Arc::new(heads),
@@ -270,7 +270,7 @@ impl Node {
             alarms,
             agreements,
             notices,
-            local,
+            live_set,
             screenings,
             notifications,
         } = opened?;
@@ -286,7 +286,7 @@ impl Node {
         )?;
         let link = Arc::new(link);
         let with = (Arc::clone(&link), Arc::clone(&alarms), Arc::clone(&clock));
-        let answering = Answering::open(&state, Arc::clone(&local), &config.live, with)?;
+        let answering = Answering::open(&state, Arc::clone(&live_set), &config.live, with)?;
 
         let synchroniser = Synchroniser {
             sources: config.source.clone(),
@@ -296,7 +296,7 @@ impl Node {
             link: Arc::clone(&link),
             clock: Arc::clone(&clock),
             registers: tokio::sync::Mutex::new(registers),
-            local,
+            local: live_set,
         };
         let signing = config.signing_key.as_ref();
         let signing = signing.map(|path| SecretFile::read(path, Purpose::RequestSigning));

@@ -4,10 +4,10 @@
 //! is stored once. Its token is turned into the organisation's own file number and then forgotten: what is kept, shown
 //! and told to hooks has none. A notice is kept as long as the log entry it comes from may be.
 //!
-//! - [`book`]: what is stored; [`mute`](book::NoticeBook::mute) per case.
-//! - [`follow`]: the stream from the hub.
-//! - [`hook`]: tells other systems that there is something new, and nothing more.
-//! - [`handle`]: what the command line asks; [`text`]: what people read.
+//! - `book`: what is stored; `mute` per case.
+//! - `follow`: the stream from the hub.
+//! - `hook`: tells other systems that there is something new, and nothing more.
+//! - `handle`: what the command line asks; [`text`]: what people read.
 
 pub(crate) mod book;
 mod follow;

@@ -35,15 +35,15 @@ pub async fn serve(
     let outcome = tokio::select! {
         () = shutdown => Ok(()),
         listening = listen(Arc::clone(&node), listener) => listening,
-        () = keep_in_step(&node) => Ok(()),
-        () = follow_epochs(&node) => Ok(()),
-        () = node.witness() => Ok(()),
+        () = Box::pin(keep_in_step(&node)) => Ok(()),
+        () = Box::pin(follow_epochs(&node)) => Ok(()),
+        () = Box::pin(node.witness()) => Ok(()),
         () = Box::pin(node.follow_notices()) => Ok(()),
         () = Box::pin(node.tell_hooks()) => Ok(()),
-        () = node.answer_live() => Ok(()),
+        () = Box::pin(node.answer_live()) => Ok(()),
         () = Box::pin(node.watch_canaries()) => Ok(()),
-        () = follow_covenant(&node) => Ok(()),
-        () = forget_old_screenings(&node) => Ok(()),
+        () = Box::pin(follow_covenant(&node)) => Ok(()),
+        () = Box::pin(forget_old_screenings(&node)) => Ok(()),
     };
     // A sync that is under way stops between two batches; both sides know how far it was.
     let _ = std::fs::remove_file(socket);

@@ -273,7 +273,7 @@ fn who_missed_some_walks_over_them() {
         signatures: Vec::new(),
     };
     let walk = |missed: &[Document]| accept_after(Trust::Held(&one), missed, &three, &document);
-    assert_eq!(walk(&[two.clone()]), Ok(()));
+    assert_eq!(walk(std::slice::from_ref(&two)), Ok(()));
     assert_eq!(walk(&[garbage.clone(), foreign.clone(), two]), Ok(()));
     assert!(matches!(
         walk(&[]),

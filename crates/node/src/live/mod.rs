@@ -1,7 +1,7 @@
 //! A partner that answers live: its node answers each question from its own set, over a stream that it opens itself.
 //!
 //! Nothing is sent to the hub but statuses. A question is answered only if the asking node signed it and the covenant
-//! grants it ([`gate`]); the hub is not taken at its word. Its entry in the node's own journal ([`journal`]) is durable
+//! grants it (`gate`); the hub is not taken at its word. Its entry in the node's own journal (`journal`) is durable
 //! before the answer leaves.
 
 mod fill;

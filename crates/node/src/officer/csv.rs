@@ -1,4 +1,4 @@
-//! Entries as CSV for a [`spreadsheet`](crate::spreadsheet).
+//! Entries as CSV for a `spreadsheet`.
 
 use super::page::{Form, RowView};
 use super::text::local;
