@@ -77,7 +77,16 @@ fn partner() -> impl Strategy<Value = PartnerPlan> {
         1..=200_u32,
         prop::bool::weighted(0.2),
         prop::option::weighted(0.9, prop_oneof![3 => 0..24_i64, 1 => 0..400_i64]),
-        prop::collection::btree_map(0..12_u8, (any::<bool>(), prop_oneof![0..30_u32, 0..800_u32]), 0..10),
+        prop::collection::btree_map(
+            0..12_u8,
+            // One in three made a day before, on, or a day after the one from which it does not answer any more.
+            (
+                any::<bool>(),
+                prop_oneof![0..30_u32, 0..800_u32],
+                prop_oneof![2 => Just(None), 1 => (0..=2_u32).prop_map(Some)],
+            ),
+            0..10,
+        ),
         prop::option::weighted(0.8, prop::collection::btree_set(0..12_u8, 0..8)),
     )
         .prop_map(
@@ -91,6 +100,11 @@ fn partner() -> impl Strategy<Value = PartnerPlan> {
                 registered,
                 live_answers,
             )| {
+                let registered = registered.into_iter().map(|(person, (minor, days_ago, edge))| {
+                    let days_ago = edge.map_or(days_ago, |edge| registration_days - 1 + edge);
+                    (person, (minor, days_ago))
+                });
+                let registered: BTreeMap<_, _> = registered.collect();
                 PartnerPlan {
                     live,
                     registers,

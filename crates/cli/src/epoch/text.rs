@@ -226,7 +226,7 @@ pub(super) fn table_of(language: Language, view: &EpochsView) -> String {
             let filled = if one.registers {
                 format!("{} {} {}", one.filled, language.pick("van", "of"), one.present)
             } else {
-                language.pick("vraagt alleen", "asks only").to_owned()
+                language.pick("geen register hier", "no register here").to_owned()
             };
             let ready = if one.ready {
                 language.pick("ja", "yes")
