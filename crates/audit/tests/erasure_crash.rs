@@ -282,7 +282,12 @@ fn doomed_keys_seal_nothing() {
 #[test]
 fn random_lives() {
     let mut finished = 0;
-    for seed in 0..16 {
+    // Where a fault falls depends on the thread that prepares spare segments as well: the number of lives that
+    // leave an erasure to finish differs from run to run.
+    for seed in 0..200 {
+        if seed >= 16 && finished > 8 {
+            break;
+        }
         let mut random = Random::new(seed);
         let mut world = World::new(2_048);
         let mut now = JANUARY;
