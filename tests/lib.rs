@@ -5,10 +5,12 @@
     reason = "helpers of tests: a failure is a failed test"
 )]
 
+pub mod browser;
 pub mod figures;
 pub mod logbook;
 pub mod program;
 pub mod published;
+pub mod site;
 pub mod wire;
 pub mod world;
 

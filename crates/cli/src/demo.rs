@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use clap::Args;
 use hitmachine_broker::{BrokerConfig, Running, StartError};
+use hitmachine_console::Console;
 use hitmachine_core::statistics::DEFAULT_THRESHOLD;
 use hitmachine_node::control::{Ask, AskPerson, Client, NumberKind, Reply, Request};
 use hitmachine_node::language::Language;
@@ -566,11 +567,16 @@ async fn serve_until(
     let (trigger, stopping) = shutdown::channel();
     let mut serving = tokio::task::JoinSet::new();
     for (_, node) in nodes {
-        serving.spawn(hitmachine_node::serve::serve(
-            node,
-            stopping.clone().wait(),
-            || (),
-        ));
+        let console = Console::bind(Arc::clone(&node)).await;
+        let console = console.map_err(|error| Failure::from_error(&error, exit::REFUSED))?;
+        let pages = async {
+            match console {
+                Some(console) => console.serve().await,
+                None => std::future::pending().await,
+            }
+        };
+        let stopping = stopping.clone().wait();
+        serving.spawn(hitmachine_node::serve::serve(node, stopping, pages, || ()));
     }
     show.running(deployment, broker);
     stop.await;

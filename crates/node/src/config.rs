@@ -1,12 +1,13 @@
 //! The node's configuration file.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use hitmachine_core::covenant::Administrators;
 use hitmachine_identifier::{Admission, DEFAULT_TEST_PREFIXES};
 use hitmachine_service::config::{ConfigError, load, resolve};
 use hitmachine_service::telemetry::LogConfig;
-use hitmachine_service::tls::TlsFiles;
+use hitmachine_service::tls::{TlsFiles, TlsIdentity};
 use serde::Deserialize;
 
 use crate::OpenError;
@@ -71,6 +72,8 @@ pub struct NodeConfig {
     /// How persons are informed that one asked about them.
     #[serde(default)]
     pub notification: NotificationSection,
+    /// The pages for people, and the local API; none if absent.
+    pub console: Option<ConsoleSection>,
     /// What is logged, and how.
     #[serde(default)]
     pub log: LogConfig,
@@ -286,6 +289,53 @@ impl Default for ScreeningSection {
     }
 }
 
+/// `[console]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConsoleSection {
+    /// Address and port to listen on. Without `tls` it must be a loopback address.
+    pub listen: SocketAddr,
+    /// How people reach it, such as `https://hitmachine.gemeente.example`; needed behind a name or a proxy. What comes
+    /// from another origin changes nothing.
+    pub url: Option<String>,
+    /// Certificate, with what follows it up to its authority, and key of the organisation.
+    pub tls: Option<TlsIdentity>,
+    /// A session ends when it was not used for so long.
+    #[serde(default = "default_idle_minutes")]
+    pub idle_minutes: u32,
+    /// And in any case after so long.
+    #[serde(default = "default_session_minutes")]
+    pub session_minutes: u32,
+    /// Answers can be read again for so many days, by who asked.
+    #[serde(default = "default_keep_days")]
+    pub keep_days: u32,
+}
+
+impl Default for ConsoleSection {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8443)),
+            url: None,
+            tls: None,
+            idle_minutes: default_idle_minutes(),
+            session_minutes: default_session_minutes(),
+            keep_days: default_keep_days(),
+        }
+    }
+}
+
+fn default_idle_minutes() -> u32 {
+    15
+}
+
+fn default_session_minutes() -> u32 {
+    600
+}
+
+fn default_keep_days() -> u32 {
+    30
+}
+
 impl NodeConfig {
     /// Reads the file and resolves its paths.
     ///
@@ -320,6 +370,9 @@ impl NodeConfig {
             .flatten()
         {
             *file = resolve(path, &*file);
+        }
+        if let Some(tls) = config.console.as_mut().and_then(|console| console.tls.as_mut()) {
+            *tls = tls.resolve(path);
         }
         for source in &mut config.source {
             source.resolve(|each| resolve(path, each));

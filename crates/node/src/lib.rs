@@ -11,8 +11,10 @@
 //!   [`screen`] shows what came of it.
 //! - [`notification`] keeps who must be told that one asked about them.
 //! - [`officer`] is for the privacy officer: searching, showing and checking the hub's log.
+//! - [`accounts`]: who may sign in at the console, whose pages are in `hitmachine-console`.
 //! - [`control`] lets the command line speak to a node that is running ([`serve`]).
 
+pub mod accounts;
 mod agreements;
 mod alarm;
 pub mod ask;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hitmachine_audit::{LogVerifier, NoteError, Policy, PolicyError, WitnessName, WitnessSigner};
-use hitmachine_core::{Clock, PartnerId, RequestSigner, SystemClock};
+use hitmachine_core::{Clock, Covenant, PartnerId, RequestSigner, SystemClock};
 use hitmachine_identifier::AdmissionError;
 use hitmachine_pseudonym::{
     DeploymentId, HmacSha256Pseudonymiser, KeyEpoch, NodeKey, Pseudonymiser, Scheme, SelfTestError, self_test,
@@ -15,6 +15,7 @@ use hitmachine_service::secret::{Purpose, SecretError, SecretFile};
 use hitmachine_service::tls::{TlsError, client_config, install_provider};
 use hitmachine_store::DbError;
 
+use crate::accounts::Accounts;
 use crate::agreements::Agreements;
 use crate::alarm::Alarms;
 use crate::ask::Inquirer;
@@ -24,11 +25,12 @@ use crate::epochs::{HeldKey, Keys, Registers};
 use crate::heads::Heads;
 use crate::link::{Link, LinkError, Own};
 use crate::live::{Answering, LocalSet};
+use crate::notice::Which;
 use crate::notice::book::NoticeBook;
 use crate::notice::hook::{Hook, HookConfigError};
 use crate::notification::Queue;
 use crate::screening::Screenings;
-use crate::state::{State, StateError, StateKey};
+use crate::state::{State, StateError, StateKey, Table};
 use crate::sync::Synchroniser;
 use crate::witness::Witnessing;
 
@@ -124,6 +126,7 @@ pub struct Node {
     pub(crate) answering: Answering,
     pub(crate) screenings: Screenings,
     pub(crate) canaries: Canaries,
+    accounts: Accounts,
 }
 
 /// What the local state holds, as it is read at start.
@@ -137,6 +140,7 @@ struct Local {
     live_set: Arc<LocalSet>,
     screenings: Screenings,
     notifications: Option<Arc<Queue>>,
+    accounts: Accounts,
 }
 
 impl Local {
@@ -166,6 +170,7 @@ impl Local {
             screenings: Screenings::open(&state, config.screening.keep_days)?,
             heads: Arc::new(heads),
             alarms: Arc::new(alarms),
+            accounts: Accounts::load(&state, config.console.clone().unwrap_or_default(), Arc::clone(clock))?,
             registers,
             state,
         })
@@ -273,6 +278,7 @@ impl Node {
             live_set,
             screenings,
             notifications,
+            accounts,
         } = opened?;
         let timeout = Duration::from_secs(config.broker.timeout_seconds.max(1));
         let link = Link::new(
@@ -330,6 +336,7 @@ impl Node {
             answering,
             screenings,
             canaries,
+            accounts,
         })
     }
 
@@ -414,6 +421,42 @@ impl Node {
     pub fn witnessed_s(&self) -> Option<u64> {
         let now = u64::try_from(self.inquirer.clock.now().as_second()).unwrap_or(0);
         self.witnessed_at().map(|time| now.saturating_sub(time))
+    }
+
+    /// Who may sign in at its console.
+    pub fn accounts(&self) -> &Accounts {
+        &self.accounts
+    }
+
+    /// A table of the local state, sealed like all of it, for what the console must remember.
+    ///
+    /// # Errors
+    /// [`StateError`].
+    pub fn table(&self, name: &'static str) -> Result<Table, StateError> {
+        self.inquirer.state.table(name)
+    }
+
+    /// The clock that everything here goes by.
+    pub fn clock(&self) -> &dyn Clock {
+        self.inquirer.clock.as_ref()
+    }
+
+    /// The covenant that this node accepted last, whether or not the hub can be reached.
+    pub fn covenant_held(&self) -> Option<Arc<Covenant>> {
+        self.link.agreements().held()
+    }
+
+    /// Hit notices that this node has.
+    pub fn notices(&self, which: Which) -> usize {
+        self.notices.list(which, None).notices.len()
+    }
+
+    /// The covenant that is in force, as this node accepted it.
+    ///
+    /// # Errors
+    /// [`LinkError`]: the hub gives none that could be accepted.
+    pub async fn covenant_in_force(&self) -> Result<Arc<Covenant>, LinkError> {
+        self.link.covenant().await
     }
 
     /// Asks, synchronises one at a time, and verifies; see [`Inquirer`].

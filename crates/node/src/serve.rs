@@ -19,13 +19,15 @@ const FORGETS_EVERY: Duration = Duration::from_hours(1);
 /// What a file looked like: size and time of change.
 type Look = Vec<Option<(u64, SystemTime)>>;
 
-/// Serves until `shutdown` resolves. `ready` is called when the socket is open.
+/// Serves until `shutdown` resolves. `ready` is called when the socket is open; `console` serves the pages for people beside
+/// it, and never ends by itself.
 ///
 /// # Errors
 /// When the socket cannot be made, or fails.
 pub async fn serve(
     node: Arc<Node>,
     shutdown: impl Future<Output = ()>,
+    console: impl Future<Output = std::io::Result<()>>,
     ready: impl FnOnce(),
 ) -> std::io::Result<()> {
     let socket = node.config().socket();
@@ -35,6 +37,7 @@ pub async fn serve(
     let outcome = tokio::select! {
         () = shutdown => Ok(()),
         listening = listen(Arc::clone(&node), listener) => listening,
+        served = console => served,
         () = Box::pin(keep_in_step(&node)) => Ok(()),
         () = Box::pin(follow_epochs(&node)) => Ok(()),
         () = Box::pin(node.witness()) => Ok(()),

@@ -35,7 +35,7 @@ use zeroize::{ZeroizeOnDrop, Zeroizing};
 use crate::journal::JournalEntry;
 
 pub use slot::Slot;
-pub use table::Table;
+pub use table::{Pair, Table};
 
 const NONCE: usize = 24;
 const BATCHES: &str = "batches";

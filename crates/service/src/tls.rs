@@ -36,6 +36,8 @@ pub const RELOAD_INTERVAL: Duration = Duration::from_secs(10);
 const ALPN: &[u8] = b"h2";
 /// Protocol of a connection to PostgreSQL.
 const DATABASE_ALPN: &[u8] = b"postgresql";
+/// Protocol of the pages for people.
+const PAGES_ALPN: &[u8] = b"http/1.1";
 
 /// Why there is no TLS configuration.
 #[derive(Debug, thiserror::Error)]
@@ -107,6 +109,19 @@ fn provider() -> CryptoProvider {
     }
 }
 
+/// aws-lc-rs for peers outside the network, which may not know its key exchange group yet: preferred, not demanded.
+fn preferring_provider() -> CryptoProvider {
+    CryptoProvider {
+        kx_groups: vec![
+            aws_lc_rs::kx_group::X25519MLKEM768,
+            aws_lc_rs::kx_group::X25519,
+            aws_lc_rs::kx_group::SECP256R1,
+            aws_lc_rs::kx_group::SECP384R1,
+        ],
+        ..aws_lc_rs::default_provider()
+    }
+}
+
 /// Configuration of a server that shows `identity` and lets in who has a certificate of `authority` (PEM, one or
 /// more roots). The certificate is renewed from its files without a restart.
 ///
@@ -166,22 +181,30 @@ pub fn client_config(identity: &TlsIdentity, authority: &Path) -> Result<Arc<Cli
 /// # Errors
 /// [`TlsError`]: the file is missing or damaged.
 pub fn database_config(authority: &Path) -> Result<Arc<ClientConfig>, TlsError> {
-    let provider = CryptoProvider {
-        kx_groups: vec![
-            aws_lc_rs::kx_group::X25519MLKEM768,
-            aws_lc_rs::kx_group::X25519,
-            aws_lc_rs::kx_group::SECP256R1,
-            aws_lc_rs::kx_group::SECP384R1,
-        ],
-        ..aws_lc_rs::default_provider()
-    };
-    let mut config = ClientConfig::builder_with_provider(Arc::new(provider))
+    let mut config = ClientConfig::builder_with_provider(Arc::new(preferring_provider()))
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(setup)?
         .with_root_certificates(roots(authority)?)
         .with_no_client_auth();
     config.alpn_protocols = vec![DATABASE_ALPN.to_vec()];
     config.resumption = Resumption::disabled();
+    Ok(Arc::new(config))
+}
+
+/// Configuration of a server of pages for people: any browser of these years, without a certificate of its own. TLS 1.3 as
+/// everywhere, X25519MLKEM768 preferred. The certificate is renewed from its files without a restart.
+///
+/// # Errors
+/// See [`server_config`].
+pub fn pages_config(identity: &TlsIdentity) -> Result<Arc<ServerConfig>, TlsError> {
+    let provider = Arc::new(preferring_provider());
+    let reloading = Reloading::open(identity, Arc::clone(&provider), RELOAD_INTERVAL)?;
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .map_err(setup)?
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::new(reloading));
+    config.alpn_protocols = vec![PAGES_ALPN.to_vec()];
     Ok(Arc::new(config))
 }
 

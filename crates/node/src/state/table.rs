@@ -15,7 +15,7 @@ pub struct Table {
 }
 
 /// A key and its value.
-pub(crate) type Pair = (Vec<u8>, Zeroizing<Vec<u8>>);
+pub type Pair = (Vec<u8>, Zeroizing<Vec<u8>>);
 
 impl State {
     /// The table with this name; made if it is not there.
@@ -88,7 +88,7 @@ impl Table {
     ///
     /// # Errors
     /// [`StateError`].
-    pub(crate) fn scan(&self, prefix: &[u8]) -> Result<Vec<Pair>, StateError> {
+    pub fn scan(&self, prefix: &[u8]) -> Result<Vec<Pair>, StateError> {
         self.tree
             .scan_prefix(prefix)
             .map(|item| {

@@ -17,6 +17,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand};
+use hitmachine_console::Console;
 use hitmachine_core::SubjectClass;
 use hitmachine_identifier::contains_bsn;
 use hitmachine_node::ask::AskError;
@@ -199,8 +200,19 @@ type Outcome = Result<ExitCode, ExitCode>;
 
 async fn serve(config: NodeConfig) -> Outcome {
     let stop = shutdown::signal().map_err(|error| fail(&error, exit::REFUSED))?;
-    let node = open(Node::open(config).await)?;
-    let served = hitmachine_node::serve::serve(Arc::new(node), stop, || ()).await;
+    let node = Arc::new(open(Node::open(config).await)?);
+    let console = Console::bind(Arc::clone(&node)).await;
+    let console = console.map_err(|error| fail(&error, exit::USAGE))?;
+    let pages = async {
+        match console {
+            Some(console) => {
+                tracing::info!(url = console.url(), "console ready");
+                console.serve().await
+            }
+            None => std::future::pending().await,
+        }
+    };
+    let served = hitmachine_node::serve::serve(node, stop, pages, || ()).await;
     served
         .map(|()| ExitCode::SUCCESS)
         .map_err(|error| fail(&error, exit::REFUSED))

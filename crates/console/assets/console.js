@@ -1,0 +1,2 @@
+// Shortens waiting; every page does its work without it.
+"use strict";

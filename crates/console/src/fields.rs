@@ -1,0 +1,41 @@
+//! Fields of a form.
+
+use zeroize::Zeroizing;
+
+use crate::problem::Problem;
+
+/// Fields in the order in which they came; a name may come more than once.
+pub(crate) struct Fields(Vec<(String, Zeroizing<String>)>);
+
+impl Fields {
+    /// Of a body as `application/x-www-form-urlencoded`.
+    pub(crate) fn parse(body: &[u8]) -> Self {
+        let pairs = form_urlencoded::parse(body);
+        Self(
+            pairs
+                .map(|(name, value)| (name.into_owned(), Zeroizing::new(value.into_owned())))
+                .collect(),
+        )
+    }
+
+    /// The first value, without space around it; empty if there is none.
+    pub(crate) fn get(&self, name: &str) -> &str {
+        self.first(name).unwrap_or("")
+    }
+
+    /// All values of a name, without space around them.
+    pub(crate) fn all<'a, 'n>(&'a self, name: &'n str) -> impl Iterator<Item = &'a str> + use<'a, 'n> {
+        let named = self.0.iter().filter(move |(each, _)| each == name);
+        named.map(|(_, value)| value.trim())
+    }
+
+    /// The first value, which must be there.
+    pub(crate) fn need(&self, name: &str) -> Result<&str, Problem> {
+        self.first(name).ok_or_else(Problem::malformed)
+    }
+
+    fn first(&self, name: &str) -> Option<&str> {
+        let named = self.0.iter().find(|(each, _)| each == name);
+        named.map(|(_, value)| value.trim())
+    }
+}

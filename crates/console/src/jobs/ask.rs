@@ -1,0 +1,1 @@
+//! Asking, and reading one's own answers again.

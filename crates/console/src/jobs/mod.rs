@@ -1,0 +1,7 @@
+//! What pages and API have the node do. Each job takes the role it needs.
+
+pub mod admin;
+pub mod ask;
+pub mod notice;
+pub mod officer;
+pub mod screening;

@@ -1,0 +1,1 @@
+//! A privacy officer's tasks, each an entry in the hub's log.

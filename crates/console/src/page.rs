@@ -1,0 +1,129 @@
+//! What every page shows around its own content, and how a page becomes an answer.
+
+use askama::Template;
+use axum::extract::FromRequestParts;
+use axum::http::StatusCode;
+use axum::http::request::Parts;
+use axum::response::{Html, IntoResponse, Response};
+use hitmachine_node::accounts::Role;
+use hitmachine_node::language::Language;
+use hitmachine_node::notice::Which;
+
+use crate::app::App;
+use crate::caller::Caller;
+use crate::problem::Problem;
+use crate::visitor::{self, Visitor};
+use crate::{assets, texts};
+
+/// Around the content: language, who is signed in, and what the navigation says.
+#[derive(Clone, Debug)]
+pub(crate) struct Page {
+    /// Of every text.
+    pub(crate) language: Language,
+    /// Name of the organisation's node, for the head of the page.
+    pub(crate) organisation: String,
+    /// Path of this page.
+    pub(crate) path: String,
+    /// Who is signed in.
+    pub(crate) who: Option<Caller>,
+    /// What forms carry; empty before somebody has signed in.
+    pub(crate) csrf: String,
+    /// Hit notices that nobody has seen; for those who ask.
+    pub(crate) notices: usize,
+}
+
+/// A link of the navigation.
+pub(crate) struct Link {
+    pub(crate) path: &'static str,
+    pub(crate) text: &'static str,
+    /// Number of things that wait there; 0 shows none.
+    pub(crate) count: usize,
+    /// Whether this page, or one below it.
+    pub(crate) here: bool,
+}
+
+impl Page {
+    /// A text by its name.
+    pub(crate) fn t(&self, name: &str) -> &'static str {
+        texts::text(self.language, name)
+    }
+
+    /// A text with something filled in.
+    pub(crate) fn t1(&self, name: &str, value: impl std::fmt::Display) -> String {
+        texts::filled(self.language, name, &[&value])
+    }
+
+    /// A text with two things filled in.
+    pub(crate) fn t2(&self, name: &str, one: impl std::fmt::Display, two: impl std::fmt::Display) -> String {
+        texts::filled(self.language, name, &[&one, &two])
+    }
+
+    /// `nl` or `en`.
+    pub(crate) fn lang(&self) -> &'static str {
+        self.language.pick("nl", "en")
+    }
+
+    /// Address of style or script.
+    pub(crate) fn asset(&self, name: &str) -> String {
+        assets::address(name)
+    }
+
+    /// Whether this role is held.
+    pub(crate) fn holds(&self, role: Role) -> bool {
+        self.who.as_ref().is_some_and(|who| who.roles.holds(role))
+    }
+
+    /// The navigation: for each role that is held, its pages.
+    pub(crate) fn links(&self) -> Vec<Link> {
+        let mut links = Vec::new();
+        let mut add = |role, path: &'static str, text, count| {
+            if self.holds(role) {
+                let below = self.path.strip_prefix(path);
+                let here = below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+                let text = texts::text(self.language, text);
+                links.push(Link { path, text, count, here });
+            }
+        };
+        add(Role::Asker, "/ask", "common.nav_ask", 0);
+        add(Role::Asker, "/screenings", "common.nav_screenings", 0);
+        add(Role::Asker, "/history", "common.nav_history", 0);
+        add(Role::Asker, "/notices", "common.nav_notices", self.notices);
+        add(Role::Officer, "/officer", "common.nav_officer", 0);
+        add(Role::Administrator, "/admin", "common.nav_admin", 0);
+        links
+    }
+
+    fn of(app: &App, parts: &mut Parts) -> Result<Self, Problem> {
+        let visitor = Visitor::of_headers(app, &parts.headers)?;
+        let (who, csrf) = visitor.map_or_else(Default::default, |visitor| (Some(visitor.caller), visitor.csrf));
+        let asks = who.as_ref().is_some_and(|who| who.roles.holds(Role::Asker));
+        let notices = if asks { app.node().notices(Which::New) } else { 0 };
+        Ok(Self {
+            language: visitor::language(app, &parts.headers),
+            organisation: app.organisation(),
+            path: parts.uri.path().to_owned(),
+            who,
+            csrf,
+            notices,
+        })
+    }
+}
+
+impl FromRequestParts<App> for Page {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        Self::of(app, parts)
+    }
+}
+
+/// A page from its template.
+pub(crate) fn html(template: &impl Template) -> Result<Response, Problem> {
+    html_with(StatusCode::OK, template)
+}
+
+/// The same with another status, such as 422 for a form with a mistake in it.
+pub(crate) fn html_with(status: StatusCode, template: &impl Template) -> Result<Response, Problem> {
+    let text = template.render().map_err(|error| Problem::node(&error))?;
+    Ok((status, Html(text)).into_response())
+}

@@ -1,0 +1,9 @@
+//! Hit notices: the inbox.
+
+use axum::Router;
+
+use crate::app::App;
+
+pub(crate) fn routes() -> Router<App> {
+    Router::new()
+}
