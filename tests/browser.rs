@@ -197,13 +197,18 @@ impl Browser {
     }
 }
 
+/// Where cargo builds, as `tests/browser/prepare` has it.
+fn target() -> PathBuf {
+    let dir = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
+    dir.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../target"))
+}
+
 /// Where other people's checkers are, as `tests/browser/prepare` installs them.
 pub fn node_modules() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/browser/node_modules")
+    target().join("browser/node_modules")
 }
 
 /// Where pictures of pages go; outside git.
 pub fn pictures() -> PathBuf {
-    let dir = std::env::var_os("HITMACHINE_PICTURES").map(PathBuf::from);
-    dir.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/pictures"))
+    target().join("pictures")
 }
