@@ -29,7 +29,10 @@ impl App {
         address: SocketAddr,
     ) -> Result<Self, ConsoleError> {
         let scheme = if settings.tls.is_some() { "https" } else { "http" };
-        let url = settings.url.clone().unwrap_or_else(|| format!("{scheme}://{address}"));
+        let url = settings
+            .url
+            .clone()
+            .unwrap_or_else(|| format!("{scheme}://{address}"));
         Ok(Self(Arc::new(Inner {
             node,
             url: url.trim_end_matches('/').to_owned(),
@@ -63,7 +66,10 @@ impl App {
         let partner = &self.node().config().partner;
         let covenant = self.node().covenant_held();
         let id = partner.parse().ok();
-        let name = covenant.as_ref().zip(id).and_then(|(covenant, id)| covenant.partner(&id));
+        let name = covenant
+            .as_ref()
+            .zip(id)
+            .and_then(|(covenant, id)| covenant.partner(&id));
         name.map_or_else(|| partner.clone(), |of| of.name.clone())
     }
 

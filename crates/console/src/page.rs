@@ -81,7 +81,12 @@ impl Page {
                 let below = self.path.strip_prefix(path);
                 let here = below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
                 let text = texts::text(self.language, text);
-                links.push(Link { path, text, count, here });
+                links.push(Link {
+                    path,
+                    text,
+                    count,
+                    here,
+                });
             }
         };
         add(Role::Asker, "/ask", "common.nav_ask", 0);
@@ -95,7 +100,8 @@ impl Page {
 
     fn of(app: &App, parts: &mut Parts) -> Result<Self, Problem> {
         let visitor = Visitor::of_headers(app, &parts.headers)?;
-        let (who, csrf) = visitor.map_or_else(Default::default, |visitor| (Some(visitor.caller), visitor.csrf));
+        let (who, csrf) =
+            visitor.map_or_else(Default::default, |visitor| (Some(visitor.caller), visitor.csrf));
         let asks = who.as_ref().is_some_and(|who| who.roles.holds(Role::Asker));
         let notices = if asks { app.node().notices(Which::New) } else { 0 };
         Ok(Self {

@@ -74,7 +74,10 @@ impl Problem {
 
     /// This node has a fault.
     pub fn node(error: &dyn std::error::Error) -> Self {
-        tracing::error!(error = hitmachine_service::console::chain(error), "the console failed");
+        tracing::error!(
+            error = hitmachine_service::console::chain(error),
+            "the console failed"
+        );
         Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             "node",
@@ -111,7 +114,13 @@ impl From<AccountError> for Problem {
     fn from(error: AccountError) -> Self {
         match error {
             AccountError::Unknown => Self::not_found(),
-            error => Self::node(&error),
+            error @ (AccountError::State(_) | AccountError::Hash) => Self::node(&error),
+            error => Self::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                error.code(),
+                error.text_nl(),
+                error.text_en(),
+            ),
         }
     }
 }

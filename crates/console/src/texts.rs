@@ -21,7 +21,17 @@ macro_rules! parts {
 }
 
 parts!(
-    "account", "admin", "ask", "common", "dashboard", "notice", "officer", "review", "screening", "sign_in",
+    "account",
+    "admin",
+    "ask",
+    "common",
+    "dashboard",
+    "notice",
+    "officer",
+    "review",
+    "screening",
+    "sign_in",
+    "users",
 );
 
 static DUTCH: LazyLock<Texts> = LazyLock::new(|| read(|(_, nl, _)| nl));
@@ -32,7 +42,11 @@ fn read(of: fn(&(&str, &'static str, &'static str)) -> &'static str) -> Texts {
     let mut texts = Texts::new();
     for part in PARTS {
         let names: Texts = toml::from_str(of(part)).unwrap_or_default();
-        texts.extend(names.into_iter().map(|(name, text)| (format!("{}.{name}", part.0), text)));
+        texts.extend(
+            names
+                .into_iter()
+                .map(|(name, text)| (format!("{}.{name}", part.0), text)),
+        );
     }
     texts
 }
@@ -76,9 +90,15 @@ mod tests {
                     let is_name = part.split_once('.').is_some_and(|(file, name)| {
                         PARTS.iter().any(|(part, ..)| *part == file)
                             && !name.is_empty()
-                            && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+                            && name.bytes().all(|byte| {
+                                byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_'
+                            })
                     });
-                    if is_name && !["html", "toml", "rs", "css", "js"].iter().any(|end| part.ends_with(&format!(".{end}"))) {
+                    if is_name
+                        && !["html", "toml", "rs", "css", "js"]
+                            .iter()
+                            .any(|end| part.ends_with(&format!(".{end}")))
+                    {
                         found.insert(part.to_owned());
                     }
                 }

@@ -309,6 +309,9 @@ pub struct ConsoleSection {
     /// Answers can be read again for so many days, by who asked.
     #[serde(default = "default_keep_days")]
     pub keep_days: u32,
+    /// The book of sign-ins is kept for so many months; 13 at least.
+    #[serde(default = "default_book_months")]
+    pub book_months: u32,
 }
 
 impl Default for ConsoleSection {
@@ -320,6 +323,7 @@ impl Default for ConsoleSection {
             idle_minutes: default_idle_minutes(),
             session_minutes: default_session_minutes(),
             keep_days: default_keep_days(),
+            book_months: default_book_months(),
         }
     }
 }
@@ -334,6 +338,10 @@ fn default_session_minutes() -> u32 {
 
 fn default_keep_days() -> u32 {
     30
+}
+
+fn default_book_months() -> u32 {
+    13
 }
 
 impl NodeConfig {

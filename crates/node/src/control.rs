@@ -24,6 +24,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::mpsc;
 use zeroize::Zeroizing;
 
+use crate::accounts::task::{AccountAsk, AccountReply};
 use crate::ask::{AskError, AskedPerson, Question};
 use crate::config::NodeConfig;
 use crate::failure::Failure;
@@ -64,6 +65,8 @@ pub enum Request {
     Screening(Box<ScreenAsk>),
     /// Do something with the queue of persons to be informed.
     Notification(Box<NotificationAsk>),
+    /// Do something with the accounts of the console.
+    Account(Box<AccountAsk>),
 }
 
 /// One question as typed.
@@ -164,6 +167,8 @@ pub enum Reply {
     Screening(Box<ScreenReply>),
     /// Persons to be informed.
     Notification(NotificationReply),
+    /// Accounts, or what was done with them.
+    Account(AccountReply),
     /// It did not work.
     Failed(Failure),
 }
@@ -206,6 +211,7 @@ impl Node {
                 replied.map(Box::new).map(Reply::Screening)
             }
             Request::Notification(ask) => self.notification(*ask).await.map(Reply::Notification),
+            Request::Account(ask) => self.account(*ask).await.map(Reply::Account),
         };
         result.unwrap_or_else(Reply::Failed)
     }

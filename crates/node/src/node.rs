@@ -126,7 +126,7 @@ pub struct Node {
     pub(crate) answering: Answering,
     pub(crate) screenings: Screenings,
     pub(crate) canaries: Canaries,
-    accounts: Accounts,
+    accounts: Arc<Accounts>,
 }
 
 /// What the local state holds, as it is read at start.
@@ -140,7 +140,7 @@ struct Local {
     live_set: Arc<LocalSet>,
     screenings: Screenings,
     notifications: Option<Arc<Queue>>,
-    accounts: Accounts,
+    accounts: Arc<Accounts>,
 }
 
 impl Local {
@@ -170,7 +170,12 @@ impl Local {
             screenings: Screenings::open(&state, config.screening.keep_days)?,
             heads: Arc::new(heads),
             alarms: Arc::new(alarms),
-            accounts: Accounts::load(&state, config.console.clone().unwrap_or_default(), Arc::clone(clock))?,
+            accounts: Arc::new(Accounts::load(
+                &state,
+                &config.partner,
+                config.console.clone().unwrap_or_default(),
+                Arc::clone(clock),
+            )?),
             registers,
             state,
         })
@@ -424,7 +429,7 @@ impl Node {
     }
 
     /// Who may sign in at its console.
-    pub fn accounts(&self) -> &Accounts {
+    pub fn accounts(&self) -> &Arc<Accounts> {
         &self.accounts
     }
 

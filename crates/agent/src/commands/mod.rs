@@ -1,5 +1,6 @@
 //! The command line of a node.
 
+mod application;
 mod audit;
 mod audit_arguments;
 mod covenant;
@@ -9,6 +10,7 @@ mod notice;
 mod notifications;
 mod screen;
 mod sources;
+mod user;
 
 use std::error::Error;
 use std::io::{IsTerminal, Read};
@@ -100,6 +102,12 @@ enum Command {
     /// Search, show, export and check the hub's log; for the privacy officer.
     #[command(subcommand)]
     Audit(audit_arguments::Audit),
+    /// Keep the accounts of people who sign in at the console.
+    #[command(subcommand)]
+    User(user::UserCommand),
+    /// Keep the applications that use the local API.
+    #[command(subcommand)]
+    Application(application::ApplicationCommand),
 }
 
 #[derive(Subcommand)]
@@ -191,6 +199,8 @@ pub(crate) fn run(arguments: Arguments) -> ExitCode {
             Command::Notification(command) => shell.notification(config, command).await,
             Command::Source(source) => shell.source(config, source).await,
             Command::Audit(audit) => shell.audit(config, audit).await,
+            Command::User(command) => shell.user(config, command).await,
+            Command::Application(command) => shell.application(config, command).await,
         }
     });
     code.unwrap_or_else(|code| code)

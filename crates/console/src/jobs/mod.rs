@@ -1,5 +1,6 @@
 //! What pages and API have the node do. Each job takes the role it needs.
 
+pub mod accounts;
 pub mod admin;
 pub mod ask;
 pub mod notice;

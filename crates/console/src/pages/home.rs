@@ -41,6 +41,7 @@ async fn language(
         "en" => "en",
         _ => return Err(Problem::not_found()),
     };
-    let cookie = format!("__Host-language={language}; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age=31536000");
+    let cookie =
+        format!("__Host-language={language}; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age=31536000");
     Ok(([(SET_COOKIE, cookie)], Redirect::to("/")).into_response())
 }

@@ -3,11 +3,33 @@
 //! Accounts, sessions and the book of sign-ins lie in the node's sealed state. What a person may do follows from the
 //! [`Roles`] of the account; in which role of the covenant somebody asks or reviews stands there too, because the hub's log
 //! names it with every question.
+//!
+//! - `sign_in`: the steps of signing in, `own` what a person does to their own account, `administer` what an administrator
+//!   does to others', `external` people whom an identity provider vouches for.
+//! - `password`, `totp`, `recovery`: what proves who somebody is. `lock`: guessing gets slow.
+//! - `session`: what a cookie stands for. `application`: what an application's token stands for.
+//! - `book`: what happened. It is written before what it tells of is done, so nothing happens that is not in it.
+//! - `task`: the same for the command line.
 
+mod administer;
+mod application;
+mod book;
+mod error;
+mod external;
+mod lock;
+mod own;
+mod password;
+mod readable;
+mod record;
+mod recovery;
 mod roles;
 mod session;
+mod sign_in;
+pub mod task;
+mod totp;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hitmachine_core::Clock;
 use serde::{Deserialize, Serialize};
@@ -15,25 +37,23 @@ use serde::{Deserialize, Serialize};
 use crate::config::ConsoleSection;
 use crate::state::{State, StateError, Table};
 
+use lock::Lock;
+use record::Record;
+use sign_in::Waiting;
+
+pub use administer::{NewUser, UserView};
+pub use application::{Application, ApplicationToken, NewApplication};
+pub use book::{Book, Checked, Entries, Entry, Filter, Kind};
+pub use error::AccountError;
+pub use password::{InitialPassword, PasswordRule};
+pub use record::is_user_id;
+pub use recovery::RecoveryCodes;
 pub use roles::{Role, Roles};
-pub use session::{Session, SessionToken};
+pub use session::{Session, SessionToken, SessionView};
+pub use sign_in::{Next, Pending, PendingToken, SignInError};
+pub use totp::Enrolment;
 
-/// Why something about an account was not done.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum AccountError {
-    /// No such account, or it is blocked.
-    #[error("no such account")]
-    Unknown,
-    /// There is one already.
-    #[error("an account of this name exists")]
-    Exists,
-    /// The local state failed.
-    #[error(transparent)]
-    State(#[from] StateError),
-}
-
-/// An account of the console.
+/// An account of the console, as others need to know it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct User {
     /// Name by which the person signs in, and by which the hub's log knows who asked.
@@ -46,10 +66,19 @@ pub struct User {
 
 /// The accounts of a node.
 pub struct Accounts {
+    /// Short name of the organisation.
+    partner: String,
     users: Table,
     sessions: Table,
+    locks: Table,
+    applications: Table,
+    book: Book,
     settings: ConsoleSection,
     clock: Arc<dyn Clock>,
+    /// Sign-ins that are half-way, by the hash of their token. They do not outlive this process.
+    waiting: Mutex<HashMap<[u8; 32], Waiting>>,
+    /// Failures of names that are no account's, by their hash.
+    strangers: Mutex<HashMap<[u8; 32], Lock>>,
     /// One change at a time.
     changing: Mutex<()>,
 }
@@ -61,43 +90,50 @@ impl Accounts {
     /// [`StateError`].
     pub(crate) fn load(
         state: &Arc<State>,
+        partner: &str,
         settings: ConsoleSection,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, StateError> {
         Ok(Self {
+            partner: partner.to_owned(),
             users: state.table("users")?,
             sessions: state.table("sessions")?,
+            locks: state.table("sign-in-locks")?,
+            applications: state.table("applications")?,
+            book: Book::load(state, settings.book_months, Arc::clone(&clock))?,
             settings,
             clock,
+            waiting: Mutex::default(),
+            strangers: Mutex::default(),
             changing: Mutex::new(()),
         })
     }
 
-    /// Adds an account.
+    /// Adds an account without a password: its owner cannot sign in until it has one.
     ///
     /// # Errors
-    /// [`AccountError::Exists`], [`AccountError::State`].
+    /// [`AccountError::Exists`], [`AccountError::Name`], [`AccountError::Roles`], [`AccountError::State`].
     pub fn add(&self, user: &User) -> Result<(), AccountError> {
-        let _one = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.users.get(user.id.as_bytes())?.is_some() {
-            return Err(AccountError::Exists);
-        }
-        self.put(user)
+        self.insert(Record::new(user.clone(), self.clock.now())?, None)
     }
 
-    /// The account of this name.
+    /// The account of this name, also if it is blocked.
     ///
     /// # Errors
     /// [`AccountError::State`].
     pub fn user(&self, id: &str) -> Result<Option<User>, AccountError> {
-        let value = self.users.get(id.as_bytes())?;
-        value
-            .map(|value| serde_json::from_slice(&value).map_err(|_| StateError::DoesNotOpen.into()))
-            .transpose()
+        Ok(self.record(id)?.map(|record| record.user))
     }
 
-    fn put(&self, user: &User) -> Result<(), AccountError> {
-        let value = serde_json::to_vec(user).map_err(|_| StateError::DoesNotOpen)?;
-        Ok(self.users.change(&[(user.id.as_bytes(), Some(value))])?)
+    /// The book of sign-ins.
+    pub fn book(&self) -> &Book {
+        &self.book
+    }
+
+    fn one_at_a_time(&self) -> MutexGuard<'_, ()> {
+        self.changing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests;
