@@ -6,6 +6,7 @@
 )]
 
 pub mod browser;
+pub mod crawl;
 pub mod figures;
 pub mod logbook;
 pub mod program;

@@ -12,7 +12,12 @@ use sha2::{Digest, Sha256};
 use crate::app::App;
 use crate::problem::Problem;
 
-const STYLE: &str = include_str!("../assets/console.css");
+/// One sheet: components of NL Design System, the theme, and what is the console's own.
+const STYLE: &str = concat!(
+    include_str!("../assets/vendor/nl-design-system.css"),
+    include_str!("../assets/theme.css"),
+    include_str!("../assets/console.css"),
+);
 const SCRIPT: &str = include_str!("../assets/console.js");
 
 /// First digits of the content's hash: a changed file has another address, so browsers may keep each for ever.

@@ -24,6 +24,8 @@ pub(crate) struct Page {
     pub(crate) organisation: String,
     /// Path of this page.
     pub(crate) path: String,
+    /// Where another language brings back to: this page with its query.
+    pub(crate) back: String,
     /// Who is signed in.
     pub(crate) who: Option<Caller>,
     /// What forms carry; empty before somebody has signed in.
@@ -61,6 +63,14 @@ impl Page {
     /// `nl` or `en`.
     pub(crate) fn lang(&self) -> &'static str {
         self.language.pick("nl", "en")
+    }
+
+    /// The language that this page is not in: its code, and its own name for itself.
+    pub(crate) fn other_language(&self) -> (&'static str, &'static str) {
+        match self.language {
+            Language::Nl => ("en", "English"),
+            Language::En => ("nl", "Nederlands"),
+        }
     }
 
     /// Address of style or script.
@@ -108,6 +118,7 @@ impl Page {
             language: visitor::language(app, &parts.headers),
             organisation: app.organisation(),
             path: parts.uri.path().to_owned(),
+            back: parts.uri.path_and_query().map_or("/", |back| back.as_str()).to_owned(),
             who,
             csrf,
             notices,
@@ -132,4 +143,75 @@ pub(crate) fn html(template: &impl Template) -> Result<Response, Problem> {
 pub(crate) fn html_with(status: StatusCode, template: &impl Template) -> Result<Response, Problem> {
     let text = template.render().map_err(|error| Problem::node(&error))?;
     Ok((status, Html(text)).into_response())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every macro of `form.html`.
+    #[derive(Template)]
+    #[template(
+        ext = "html",
+        source = r#"{% import "form.html" as form -%}
+<title>{% call form::title_prefix(page, !errors.is_empty()) %}{% endcall %}Vraag</title>
+{% call form::csrf(page) %}{% endcall %}
+{% call form::summary(page, errors) %}{% endcall %}
+{% call form::text("case", "Zaak", value, help = "Zoals in het dossier", error = "Vul de zaak in", size = "12") %}{% endcall %}
+{% call form::text("born", "Geboren", "", kind = "date", required = true) %}{% endcall %}
+{% call form::area("note", "Toelichting", value, error = "Te lang") %}{% endcall %}
+{% call form::select("purpose", "Doel", options, "b") %}{% endcall %}
+{% call form::radios("kind", "Wie", options, "a", help = "Kies er een") %}{% endcall %}
+{% call form::check("sure", "Ik weet het zeker", true) %}{% endcall %}
+{% call form::table("Regels") %}<table class="table"><tr><td>{{ value }}</td></tr></table>{% endcall %}
+{% call form::pagination(page, "21-40", "/history", "") %}{% endcall %}
+{% call form::facts(options) %}{% endcall %}
+{% call form::tabs(page, "Toezicht", links) %}{% endcall %}"#
+    )]
+    struct Forms {
+        page: Page,
+        value: &'static str,
+        errors: Vec<(&'static str, &'static str)>,
+        options: Vec<(String, String)>,
+        links: Vec<(&'static str, &'static str)>,
+    }
+
+    #[test]
+    fn a_field_is_tied_to_its_label_help_and_error() {
+        let forms = Forms {
+            page: Page {
+                language: Language::Nl,
+                organisation: "Huis".into(),
+                path: "/officer".into(),
+                back: "/officer".into(),
+                who: None,
+                csrf: "c5rf".into(),
+                notices: 0,
+            },
+            value: "<script>\"'&",
+            errors: vec![("case", "Vul de zaak in")],
+            options: vec![("a".into(), "Eén".into()), ("b".into(), "Twee".into())],
+            links: vec![("/officer", "Overzicht"), ("/officer/search", "Zoeken")],
+        };
+        let page = forms.render().unwrap();
+        let has = |part: &str| assert!(page.contains(part), "{part}\n{page}");
+        has("<title>Fout: Vraag</title>");
+        has(r#"<input type="hidden" name="csrf" value="c5rf">"#);
+        has(r##"<li><a href="#case">Vul de zaak in</a></li>"##);
+        has(r#"<label for="case">Zaak</label>"#);
+        has(r#"size="12" aria-describedby="case-help case-error" aria-invalid="true">"#);
+        has(r#"<p class="field__error" id="case-error">Vul de zaak in</p>"#);
+        has(r#"<input id="born" name="born" type="date" value="" autocomplete="off" required>"#);
+        has(r#"<textarea id="note" name="note" rows="4" autocomplete="off" aria-describedby="note-error" aria-invalid="true">"#);
+        has(r#"<option value="b" selected>Twee</option>"#);
+        has(r#"<fieldset class="fieldset" aria-describedby="kind-help">"#);
+        has(r#"<input type="radio" id="kind" name="kind" value="a" checked>"#);
+        has(r#"<input type="radio" id="kind-2" name="kind" value="b">"#);
+        has(r#"<li><a href="/history" rel="prev">Vorige</a></li>"#);
+        has("<dt>a</dt>\n  <dd>Eén</dd>");
+        has(r#"<a href="/officer" aria-current="page">"#);
+        has(r#"<a href="/officer/search">"#);
+        assert!(!page.contains("<script>"), "{page}");
+        assert!(!page.contains("\n<nav class=\"pagination\" aria-label=\"\""), "{page}");
+    }
 }
