@@ -12,6 +12,7 @@ pub mod logbook;
 pub mod program;
 pub mod published;
 pub mod site;
+pub mod telephone;
 pub mod wire;
 pub mod world;
 

@@ -1,5 +1,6 @@
 //! A console to visit: a broker as its own process, registers in step, and nodes with their pages.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use hitmachine_console::Console;
@@ -161,6 +162,27 @@ impl Answered {
 }
 
 impl Visitor {
+    /// Keeps the cookies of an answer, as a browser does; `Max-Age=0` takes one away.
+    pub fn keep(&mut self, answered: &Answered) {
+        let held = self.cookie.take().unwrap_or_default();
+        let mut held: BTreeMap<String, String> = held
+            .split("; ")
+            .filter_map(|pair| pair.split_once('='))
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect();
+        for line in answered.headers.get_all("set-cookie") {
+            let line = line.to_str().unwrap();
+            let (name, value) = line.split(';').next().unwrap().split_once('=').unwrap();
+            if line.contains("Max-Age=0") {
+                held.remove(name);
+            } else {
+                held.insert(name.to_owned(), value.to_owned());
+            }
+        }
+        let pairs: Vec<String> = held.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        self.cookie = (!pairs.is_empty()).then(|| pairs.join("; "));
+    }
+
     /// Opens a page.
     pub async fn get(&self, path: &str) -> Answered {
         self.send("GET", path, &[], "").await

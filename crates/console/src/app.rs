@@ -2,14 +2,26 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
+use axum::http::StatusCode;
 use hitmachine_node::Node;
+use hitmachine_node::accounts::Accounts;
 use hitmachine_node::config::ConsoleSection;
 use hitmachine_node::control::{Reply, Request};
 use hitmachine_node::language::Language;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
+use crate::draft::Drafts;
 use crate::listen::ConsoleError;
 use crate::problem::Problem;
+
+/// Passwords that are looked at at the same time: each takes tens of megabytes and a whole core for a moment, and who guesses
+/// passwords must not take them all.
+const PASSWORDS_AT_ONCE: usize = 2;
+/// How long one waits for its turn.
+const PASSWORD_PATIENCE: Duration = Duration::from_secs(10);
 
 /// The node, and how its console is set up. Cheap to clone.
 #[derive(Clone)]
@@ -20,6 +32,8 @@ struct Inner {
     settings: ConsoleSection,
     address: SocketAddr,
     url: String,
+    drafts: Drafts,
+    passwords: Arc<Semaphore>,
 }
 
 impl App {
@@ -38,6 +52,8 @@ impl App {
             url: url.trim_end_matches('/').to_owned(),
             settings,
             address,
+            drafts: Drafts::default(),
+            passwords: Arc::new(Semaphore::new(PASSWORDS_AT_ONCE)),
         })))
     }
 
@@ -59,6 +75,38 @@ impl App {
     /// How people reach it, without a slash at the end; also the origin that forms must come from.
     pub fn url(&self) -> &str {
         &self.0.url
+    }
+
+    /// Forms that came after their session had ended.
+    pub(crate) fn drafts(&self) -> &Drafts {
+        &self.0.drafts
+    }
+
+    /// Does something with a password, beside the pages and only a few at a time; more wait for their turn.
+    ///
+    /// # Errors
+    /// [`Problem`] if the turn does not come.
+    pub(crate) async fn with_password<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Accounts) -> T + Send + 'static,
+    ) -> Result<T, Problem> {
+        let busy = || {
+            Problem::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "busy",
+                "Er loggen nu heel veel mensen tegelijk in. Probeer het over een minuut opnieuw.",
+                "Very many people are signing in at the moment. Try again in a minute.",
+            )
+        };
+        let turn = timeout(PASSWORD_PATIENCE, Arc::clone(&self.0.passwords).acquire_owned()).await;
+        let turn = turn.map_err(|_| busy())?.map_err(|_| busy())?;
+        let node = Arc::clone(self.node());
+        let working = tokio::task::spawn_blocking(move || {
+            // A visitor who goes away does not make room for another before the work is done.
+            let _turn = turn;
+            work(node.accounts())
+        });
+        working.await.map_err(|error| Problem::node(&error))
     }
 
     /// The name of the organisation, as the covenant has it; its short name while there is none.

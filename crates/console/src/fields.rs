@@ -5,6 +5,7 @@ use zeroize::Zeroizing;
 use crate::problem::Problem;
 
 /// Fields in the order in which they came; a name may come more than once.
+#[derive(Clone)]
 pub(crate) struct Fields(Vec<(String, Zeroizing<String>)>);
 
 impl Fields {
@@ -23,6 +24,12 @@ impl Fields {
         self.first(name).unwrap_or("")
     }
 
+    /// The first value just as it was typed: space is part of a password.
+    pub(crate) fn exact(&self, name: &str) -> &str {
+        let named = self.0.iter().find(|(each, _)| each == name);
+        named.map_or("", |(_, value)| value.as_str())
+    }
+
     /// All values of a name, without space around them.
     pub(crate) fn all<'a, 'n>(&'a self, name: &'n str) -> impl Iterator<Item = &'a str> + use<'a, 'n> {
         let named = self.0.iter().filter(move |(each, _)| each == name);
@@ -32,6 +39,12 @@ impl Fields {
     /// The first value, which must be there.
     pub(crate) fn need(&self, name: &str) -> Result<&str, Problem> {
         self.first(name).ok_or_else(Problem::malformed)
+    }
+
+    /// Those with such names.
+    pub(crate) fn only(&self, keep: impl Fn(&str) -> bool) -> Self {
+        let kept = self.0.iter().filter(|(name, _)| keep(name));
+        Self(kept.cloned().collect())
     }
 
     fn first(&self, name: &str) -> Option<&str> {

@@ -16,6 +16,7 @@ mod api;
 mod app;
 mod assets;
 pub mod caller;
+mod draft;
 mod fields;
 pub mod jobs;
 mod listen;

@@ -109,9 +109,8 @@ impl Page {
     }
 
     fn of(app: &App, parts: &mut Parts) -> Result<Self, Problem> {
-        let visitor = Visitor::of_headers(app, &parts.headers)?;
-        let (who, csrf) =
-            visitor.map_or_else(Default::default, |visitor| (Some(visitor.caller), visitor.csrf));
+        let visitor = Visitor::of_parts(app, parts)?;
+        let (who, csrf) = visitor.map_or_else(Default::default, |visitor| (Some(visitor.caller), visitor.csrf));
         let asks = who.as_ref().is_some_and(|who| who.roles.holds(Role::Asker));
         let notices = if asks { app.node().notices(Which::New) } else { 0 };
         Ok(Self {

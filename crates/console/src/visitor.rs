@@ -1,5 +1,7 @@
 //! Who asks for a page: the cookie's session, and the forms that belong to it.
 
+use std::sync::Arc;
+
 use axum::extract::{FromRequest, FromRequestParts, OptionalFromRequestParts, Request};
 use axum::http::header::{COOKIE, ORIGIN};
 use axum::http::request::Parts;
@@ -12,6 +14,7 @@ use zeroize::Zeroizing;
 
 use crate::app::App;
 use crate::caller::Caller;
+use crate::draft::{self, Keep};
 use crate::fields::Fields;
 use crate::problem::Problem;
 
@@ -19,11 +22,16 @@ use crate::problem::Problem;
 const MOST_FORM: usize = 64 * 1024;
 
 /// Somebody who has signed in.
+#[derive(Clone)]
 pub(crate) struct Visitor {
     pub(crate) caller: Caller,
     pub(crate) csrf: String,
-    pub(crate) token: SessionToken,
+    pub(crate) token: Arc<SessionToken>,
 }
+
+/// Who was found to ask, once for a request.
+#[derive(Clone)]
+struct Looked(Option<Visitor>);
 
 /// A form that came from a page of this visitor's own session.
 pub(crate) struct Posted {
@@ -56,12 +64,37 @@ pub(crate) fn language(app: &App, headers: &HeaderMap) -> Language {
     }
 }
 
+/// To the page to sign in, and from there to `next`; `over` says that a session has ended.
+pub(crate) fn to_sign_in(next: &str, over: bool) -> Redirect {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    query.append_pair("next", next);
+    if over {
+        query.append_pair("because", "over");
+    }
+    Redirect::to(&format!("/sign-in?{}", query.finish()))
+}
+
 impl Visitor {
+    /// Who asks, by the request's cookie; looked up once.
+    pub(crate) fn of_parts(app: &App, parts: &mut Parts) -> Result<Option<Self>, Problem> {
+        if let Some(Looked(visitor)) = parts.extensions.get() {
+            return Ok(visitor.clone());
+        }
+        let visitor = Self::of_headers(app, &parts.headers)?;
+        parts.extensions.insert(Looked(visitor.clone()));
+        Ok(visitor)
+    }
+
+    /// Who asks, by the cookie.
     pub(crate) fn of_headers(app: &App, headers: &HeaderMap) -> Result<Option<Self>, Problem> {
         let token = cookie(headers, &cookie_name(app)).and_then(SessionToken::parse);
         let Some(token) = token else { return Ok(None) };
         let session = app.node().accounts().session(&token)?;
-        Ok(session.map(|session| Self::new(session, token)))
+        Ok(session.map(|session| {
+            let now = app.node().clock().now();
+            app.drafts().remember(&session.csrf, &session.user.id, now);
+            Self::new(session, token)
+        }))
     }
 
     fn new(session: Session, token: SessionToken) -> Self {
@@ -73,7 +106,7 @@ impl Visitor {
                 purposes: None,
             },
             csrf: session.csrf,
-            token,
+            token: Arc::new(token),
         }
     }
 }
@@ -82,17 +115,14 @@ impl FromRequestParts<App> for Visitor {
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Response> {
-        let visitor = Self::of_headers(app, &parts.headers).map_err(IntoResponse::into_response)?;
+        let visitor = Self::of_parts(app, parts).map_err(IntoResponse::into_response)?;
         visitor.ok_or_else(|| {
             // Back to the page afterwards; a form's body is not in an address.
             let next = match parts.method {
-                Method::GET => parts.uri.path(),
+                Method::GET => parts.uri.path_and_query().map_or("/", |next| next.as_str()),
                 _ => "/",
             };
-            let query = form_urlencoded::Serializer::new(String::new())
-                .append_pair("next", next)
-                .finish();
-            Redirect::to(&format!("/sign-in?{query}")).into_response()
+            to_sign_in(next, cookie(&parts.headers, &cookie_name(app)).is_some()).into_response()
         })
     }
 }
@@ -101,7 +131,7 @@ impl OptionalFromRequestParts<App> for Visitor {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Option<Self>, Problem> {
-        Self::of_headers(app, &parts.headers)
+        Self::of_parts(app, parts)
     }
 }
 
@@ -141,10 +171,23 @@ impl FromRequest<App> for Posted {
     async fn from_request(request: Request, app: &App) -> Result<Self, Response> {
         check_origin(app, request.headers()).map_err(IntoResponse::into_response)?;
         let (mut parts, body) = request.into_parts();
-        let visitor = <Visitor as FromRequestParts<App>>::from_request_parts(&mut parts, app).await?;
-        let fields = read_form(app, Request::from_parts(parts, body)).await;
-        let fields = fields.map_err(IntoResponse::into_response)?;
-        check_csrf(&visitor, fields.get("csrf")).map_err(IntoResponse::into_response)?;
+        let keep = parts.extensions.get::<Keep>().copied();
+        let visitor = Visitor::of_parts(app, &mut parts).map_err(IntoResponse::into_response)?;
+        let request = Request::from_parts(parts, body);
+        let fields = read_form(app, request).await.map_err(IntoResponse::into_response)?;
+        let Some(visitor) = visitor else {
+            return Err(match &keep {
+                Some(keep) => draft::interrupted(app, keep, &fields),
+                None => to_sign_in("/", true).into_response(),
+            });
+        };
+        if let Err(problem) = check_csrf(&visitor, fields.get("csrf")) {
+            let resumed = keep.and_then(|keep| draft::resumed(app, &keep, &visitor, &fields));
+            return Err(resumed.unwrap_or_else(|| problem.into_response()));
+        }
+        if let Some(keep) = keep {
+            app.drafts().sent(&visitor.caller.user, keep.page());
+        }
         Ok(Self { visitor, fields })
     }
 }

@@ -10,11 +10,11 @@ mod officer;
 mod oidc;
 mod review;
 mod screening;
-mod sign_in;
+pub(crate) mod sign_in;
 mod users;
 
 use axum::extract::{FromRequestParts, Request, State};
-use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use axum::{Router, http};
 
@@ -43,7 +43,7 @@ pub(crate) fn router(app: App) -> Router {
         .fallback(async || Problem::not_found())
         .method_not_allowed_fallback(async || Problem::malformed())
         .layer(from_fn_with_state(app.clone(), with_problem_pages))
-        .layer(from_fn(security::headers))
+        .layer(from_fn_with_state(app.clone(), security::headers))
         .with_state(app)
 }
 
