@@ -10,6 +10,7 @@ pub mod crawl;
 pub mod figures;
 pub mod logbook;
 pub mod program;
+pub mod provider;
 pub mod published;
 pub mod site;
 pub mod telephone;

@@ -15,6 +15,7 @@ use tokio::time::timeout;
 
 use crate::draft::Drafts;
 use crate::listen::ConsoleError;
+use crate::oidc::Oidc;
 use crate::problem::Problem;
 
 /// Passwords that are looked at at the same time: each takes tens of megabytes and a whole core for a moment, and who guesses
@@ -34,6 +35,7 @@ struct Inner {
     url: String,
     drafts: Drafts,
     passwords: Arc<Semaphore>,
+    oidc: Option<Arc<Oidc>>,
 }
 
 impl App {
@@ -43,13 +45,13 @@ impl App {
         address: SocketAddr,
     ) -> Result<Self, ConsoleError> {
         let scheme = if settings.tls.is_some() { "https" } else { "http" };
-        let url = settings
-            .url
-            .clone()
-            .unwrap_or_else(|| format!("{scheme}://{address}"));
+        let url = settings.url.clone().unwrap_or_else(|| format!("{scheme}://{address}"));
+        let url = url.trim_end_matches('/').to_owned();
+        let oidc = settings.oidc.as_ref().map(|section| Oidc::open(section, &url));
         Ok(Self(Arc::new(Inner {
             node,
-            url: url.trim_end_matches('/').to_owned(),
+            oidc: oidc.transpose()?.map(Arc::new),
+            url,
             settings,
             address,
             drafts: Drafts::default(),
@@ -107,6 +109,11 @@ impl App {
             work(node.accounts())
         });
         working.await.map_err(|error| Problem::node(&error))
+    }
+
+    /// The identity provider, if there is one.
+    pub(crate) fn oidc(&self) -> Option<&Arc<Oidc>> {
+        self.0.oidc.as_ref()
     }
 
     /// The name of the organisation, as the covenant has it; its short name while there is none.

@@ -20,6 +20,7 @@ mod draft;
 mod fields;
 pub mod jobs;
 mod listen;
+mod oidc;
 mod page;
 mod pages;
 pub mod problem;
@@ -35,6 +36,7 @@ use tokio::net::TcpListener;
 
 pub use app::App;
 pub use listen::ConsoleError;
+pub use oidc::OidcConfigError;
 
 /// The console of one node, bound to its address.
 pub struct Console {

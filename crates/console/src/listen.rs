@@ -14,6 +14,8 @@ use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
+use crate::oidc::OidcConfigError;
+
 /// Connections at the same time; more wait.
 const MOST_CONNECTIONS: usize = 256;
 /// For the handshake, and for the head of a request.
@@ -36,6 +38,9 @@ pub enum ConsoleError {
     /// Certificate or key cannot be used.
     #[error("the console's certificate cannot be used")]
     Tls(#[from] TlsError),
+    /// The identity provider is not set up well.
+    #[error("sign-in through the identity provider cannot be set up")]
+    Oidc(#[from] OidcConfigError),
 }
 
 pub(crate) async fn bind(

@@ -28,6 +28,7 @@ parts!(
     "dashboard",
     "notice",
     "officer",
+    "oidc",
     "review",
     "screening",
     "sign_in",

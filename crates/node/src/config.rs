@@ -14,6 +14,10 @@ use crate::OpenError;
 use crate::language::Language;
 use crate::source::Source;
 
+mod oidc;
+
+pub use oidc::{OidcRole, OidcSection};
+
 /// Prefix of environment variables that override single settings.
 pub const ENV_PREFIX: &str = "HITMACHINE_NODE_";
 
@@ -312,6 +316,15 @@ pub struct ConsoleSection {
     /// The book of sign-ins is kept for so many months; 13 at least.
     #[serde(default = "default_book_months")]
     pub book_months: u32,
+    /// Sign-in through the organisation's identity provider; only accounts of this node if absent.
+    pub oidc: Option<OidcSection>,
+}
+
+impl ConsoleSection {
+    /// Whether people may sign in with an account of this node.
+    pub fn local_accounts(&self) -> bool {
+        self.oidc.as_ref().is_none_or(|oidc| oidc.local_accounts)
+    }
 }
 
 impl Default for ConsoleSection {
@@ -324,6 +337,7 @@ impl Default for ConsoleSection {
             session_minutes: default_session_minutes(),
             keep_days: default_keep_days(),
             book_months: default_book_months(),
+            oidc: None,
         }
     }
 }
@@ -381,6 +395,9 @@ impl NodeConfig {
         }
         if let Some(tls) = config.console.as_mut().and_then(|console| console.tls.as_mut()) {
             *tls = tls.resolve(path);
+        }
+        if let Some(oidc) = config.console.as_mut().and_then(|console| console.oidc.as_mut()) {
+            oidc.resolve(path);
         }
         for source in &mut config.source {
             source.resolve(|each| resolve(path, each));

@@ -1,5 +1,5 @@
 //! Telling a system outside the network something by HTTP: one `POST` of JSON over TLS 1.3, or without TLS to this
-//! machine itself.
+//! machine itself. [`WebClient`] asks one for something in the same way.
 //!
 //! No error holds the address, which may have something of value in its path, or what the other side said.
 
@@ -24,6 +24,10 @@ use tokio_rustls::TlsConnector;
 
 use crate::secret::SecretText;
 use crate::tls::{TlsError, roots, setup};
+
+mod client;
+
+pub use client::{WebAnswer, WebClient};
 
 /// Bytes of an answer that are read before it counts as too long.
 const MAX_ANSWER: usize = 64 * 1024;
@@ -65,6 +69,9 @@ pub enum WebError {
     /// It answered, but not that all is well.
     #[error("the system answered with status {0}")]
     Status(u16),
+    /// Not `https://…`, or `http://` with a loopback address.
+    #[error("not an https address")]
+    Address,
 }
 
 impl WebError {
@@ -76,7 +83,41 @@ impl WebError {
             Self::TimedOut => "web_timeout",
             Self::Protocol => "web_protocol",
             Self::Status(_) => "web_status",
+            Self::Address => "web_address",
         }
+    }
+}
+
+/// Where a safe address leads.
+struct Place {
+    uri: Uri,
+    host: String,
+    port: u16,
+    /// That its certificate must have; `None` without TLS.
+    name: Option<ServerName<'static>>,
+}
+
+impl Place {
+    /// `None` for what is not `https://…`, or `http://` with a loopback address.
+    fn parse(address: &str) -> Option<Self> {
+        let uri: Uri = address.parse().ok()?;
+        let (scheme, host, authority) = (uri.scheme_str()?, uri.host()?, uri.authority()?);
+        if authority.as_str().contains('@') {
+            return None;
+        }
+        let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        let (port, name) = match scheme {
+            "https" => (443, Some(ServerName::try_from(host.clone()).ok()?)),
+            // An address and not a name such as `localhost`: a name can lead elsewhere.
+            "http" if host.parse().is_ok_and(|address: IpAddr| address.is_loopback()) => (80, None),
+            _ => return None,
+        };
+        Some(Self {
+            port: uri.port_u16().unwrap_or(port),
+            uri,
+            host,
+            name,
+        })
     }
 }
 
@@ -106,27 +147,11 @@ impl WebAddress {
         authority: Option<&Path>,
         token: Option<&SecretText>,
     ) -> Result<Self, WebAddressError> {
-        let uri: Uri = address.parse().map_err(|_| WebAddressError::Form)?;
-        let (Some(scheme), Some(host), Some(place)) = (uri.scheme_str(), uri.host(), uri.authority()) else {
-            return Err(WebAddressError::Form);
-        };
-        if place.as_str().contains('@') {
-            return Err(WebAddressError::Form);
-        }
-        let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-        let (port, tls) = match scheme {
-            "https" => {
-                let name = ServerName::try_from(host.clone()).map_err(|_| WebAddressError::Form)?;
-                (443, Some((TlsConnector::from(client_config(authority)?), name)))
-            }
-            // An address and not a name such as `localhost`: a name can lead elsewhere.
-            "http" if host.parse().is_ok_and(|address: IpAddr| address.is_loopback()) => {
-                if authority.is_some() {
-                    return Err(WebAddressError::Authority);
-                }
-                (80, None)
-            }
-            _ => return Err(WebAddressError::Form),
+        let place = Place::parse(address).ok_or(WebAddressError::Form)?;
+        let tls = match place.name {
+            Some(name) => Some((TlsConnector::from(client_config(authority)?), name)),
+            None if authority.is_some() => return Err(WebAddressError::Authority),
+            None => None,
         };
         let authorization = token.map(|token| {
             let value = HeaderValue::try_from(format!("Bearer {}", token.expose_secret()));
@@ -138,11 +163,11 @@ impl WebAddress {
                 .map_err(|_| WebAddressError::Token)
         });
         Ok(Self {
-            port: uri.port_u16().unwrap_or(port),
-            host,
+            port: place.port,
+            host: place.host,
             tls,
             authorization: authorization.transpose()?,
-            uri,
+            uri: place.uri,
         })
     }
 

@@ -42,6 +42,7 @@ pub(crate) fn router(app: App) -> Router {
         .merge(assets::routes())
         .fallback(async || Problem::not_found())
         .method_not_allowed_fallback(async || Problem::malformed())
+        .layer(from_fn_with_state(app.clone(), oidc::local_sign_in))
         .layer(from_fn_with_state(app.clone(), with_problem_pages))
         .layer(from_fn_with_state(app.clone(), security::headers))
         .with_state(app)
