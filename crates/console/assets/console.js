@@ -59,3 +59,76 @@ for (const part of document.querySelectorAll("[data-refresh]")) {
   };
   setTimeout(again, every);
 }
+
+// The form to ask with. data-bsn: says at once that a number cannot be right, and groups its digits as 1234 56 789. The
+// server checks it all the same.
+function checkNumber(input) {
+  const digits = input.value.replace(/[ .-]/g, "");
+  const says = input.parentElement.querySelector("[data-bsn-says]");
+  let wrong = "";
+  if (digits !== "" && !/^\d{8,9}$/.test(digits)) {
+    wrong = input.dataset.length;
+  } else if (digits !== "") {
+    const nine = [...digits.padStart(9, "0")].map(Number);
+    const sum = nine.reduce((sum, digit, place) => sum + digit * (place === 8 ? -1 : 9 - place), 0);
+    if (sum % 11 !== 0) wrong = input.dataset.wrong;
+    else input.value = digits.padStart(9, "0").replace(/^(\d{4})(\d{2})(\d{3})$/, "$1 $2 $3");
+  }
+  says.textContent = wrong;
+  says.hidden = wrong === "";
+}
+document.addEventListener("change", (event) => {
+  if (event.target.matches("[data-bsn]")) checkNumber(event.target);
+});
+
+// Persons are added and removed in place, so that no number has to be typed again.
+const persons = document.querySelector("[data-persons]");
+if (persons) {
+  const count = document.getElementById("rows");
+  const adding = document.querySelector("[data-add]");
+  const button = adding.querySelector("button");
+  document.querySelector("[data-count]").hidden = count.getAttribute("aria-invalid") !== "true";
+  const renumber = () => {
+    const all = [...persons.querySelectorAll("[data-person]")];
+    all.forEach((person, place) => {
+      const n = String(place + 1);
+      person.dataset.person = n;
+      person.querySelector("[data-n]").textContent = n;
+      for (const part of person.querySelectorAll("[id], [name], [for], [aria-describedby]")) {
+        for (const name of ["id", "name", "for", "aria-describedby"]) {
+          const text = part.getAttribute(name);
+          if (text) part.setAttribute(name, text.replace(/\b(number|birth|class|reference)-\d+/g, "$1-" + n));
+        }
+      }
+      person.querySelector("[data-remove]").hidden = all.length === 1;
+    });
+    count.value = String(all.length);
+    adding.hidden = all.length >= Number(button.dataset.most);
+  };
+  button.addEventListener("click", () => {
+    const person = persons.lastElementChild.cloneNode(true);
+    // Another name first: two groups of radio buttons of one name would take each other's choice.
+    for (const radio of person.querySelectorAll("[type=radio]")) {
+      radio.name = "class-0";
+      radio.checked = false;
+    }
+    for (const input of person.querySelectorAll("[type=text]")) {
+      input.value = "";
+      input.removeAttribute("aria-invalid");
+    }
+    for (const part of person.querySelectorAll(".field--invalid")) part.classList.remove("field--invalid");
+    for (const error of person.querySelectorAll(".field__error:not([data-bsn-says])")) error.remove();
+    person.querySelector("[data-bsn-says]").hidden = true;
+    persons.append(person);
+    renumber();
+    person.querySelector("[data-bsn]").focus();
+  });
+  persons.addEventListener("click", (event) => {
+    const remove = event.target.closest("[data-person-remove]");
+    if (!remove) return;
+    remove.closest("[data-person]").remove();
+    renumber();
+    persons.lastElementChild.querySelector("[data-bsn]").focus();
+  });
+  renumber();
+}

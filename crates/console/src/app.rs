@@ -14,6 +14,10 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use crate::draft::Drafts;
+use hitmachine_node::state::StateError;
+
+use crate::jobs::ask::Asked;
+use crate::kept::Book;
 use crate::listen::ConsoleError;
 use crate::oidc::Oidc;
 use crate::problem::Problem;
@@ -36,6 +40,7 @@ struct Inner {
     drafts: Drafts,
     passwords: Arc<Semaphore>,
     oidc: Option<Arc<Oidc>>,
+    asked: Asked,
 }
 
 impl App {
@@ -48,7 +53,11 @@ impl App {
         let url = settings.url.clone().unwrap_or_else(|| format!("{scheme}://{address}"));
         let url = url.trim_end_matches('/').to_owned();
         let oidc = settings.oidc.as_ref().map(|section| Oidc::open(section, &url));
+        let book = Book::open(node.table("answers")?, settings.keep_days)?;
+        let mut key = [0; 32];
+        getrandom::fill(&mut key).map_err(|_| StateError::Random)?;
         Ok(Self(Arc::new(Inner {
+            asked: Asked::new(book, key),
             node,
             oidc: oidc.transpose()?.map(Arc::new),
             url,
@@ -114,6 +123,11 @@ impl App {
     /// The identity provider, if there is one.
     pub(crate) fn oidc(&self) -> Option<&Arc<Oidc>> {
         self.0.oidc.as_ref()
+    }
+
+    /// What was asked here.
+    pub(crate) fn asked(&self) -> &Asked {
+        &self.0.asked
     }
 
     /// The name of the organisation, as the covenant has it; its short name while there is none.

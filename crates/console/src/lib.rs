@@ -19,6 +19,7 @@ pub mod caller;
 mod draft;
 mod fields;
 pub mod jobs;
+pub mod kept;
 mod listen;
 mod oidc;
 mod page;
@@ -75,7 +76,11 @@ impl Console {
     /// # Errors
     /// When the operating system closes the port.
     pub async fn serve(self) -> std::io::Result<()> {
+        let sweeping = kept::keep_swept(self.app.clone());
         let router = pages::router(self.app);
-        listen::serve(self.listener, self.tls, router).await
+        tokio::select! {
+            served = listen::serve(self.listener, self.tls, router) => served,
+            () = sweeping => Ok(()),
+        }
     }
 }

@@ -35,6 +35,9 @@ pub enum ConsoleError {
     /// Plain HTTP beyond this machine.
     #[error("console.listen is no loopback address: [console.tls] is needed there")]
     NeedsTls(SocketAddr),
+    /// What was asked before cannot be read.
+    #[error("the console's part of the node's state cannot be used")]
+    State(#[from] hitmachine_node::state::StateError),
     /// Certificate or key cannot be used.
     #[error("the console's certificate cannot be used")]
     Tls(#[from] TlsError),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hitmachine_audit::{
-    AskerError, FreshError, Hash, LogVerifier, Named, Opening, VerifiedReceipt, verify_receipt,
+    AskerError, FreshError, Hash, LogVerifier, Named, Opening, TlogProof, VerifiedReceipt, verify_receipt,
 };
 use hitmachine_core::record::{Kind, Mismatch, Record, Result as RecordResult};
 use hitmachine_core::{
@@ -82,6 +82,8 @@ pub struct VerifiedAnswer {
     pub log_size: u64,
     /// Seconds since a quorum of partners cosigned the log; `None` if the policy asks for no witnesses.
     pub witnessed_s: Option<u64>,
+    /// The signed note of the log at that size.
+    pub checkpoint: Vec<u8>,
 }
 
 /// The answer about one person.
@@ -95,12 +97,27 @@ pub struct PersonAnswer {
     pub log_index: u64,
     /// Leaf hash of its entry: what the log at that place must have for ever.
     pub leaf: Hash,
+    /// Path from that leaf to the root that the answer's checkpoint signs.
+    pub path: Vec<Hash>,
 }
 
 impl PersonAnswer {
     /// Refused because covenant or key epoch at the hub are not those that this node knew.
     pub(crate) fn is_of_before(&self) -> bool {
         matches!(&self.outcome, Outcome::Refused(code) if [COVENANT_CHANGED, WRONG_EPOCH].contains(&code.as_str()))
+    }
+}
+
+impl VerifiedAnswer {
+    /// The proof that a person's entry is in the log, as a file for others. Without what the entry says: it would show the
+    /// pseudonym. `None` if there is no such person.
+    pub fn proof(&self, person: usize) -> Option<TlogProof> {
+        self.persons.get(person).map(|person| TlogProof {
+            extra: None,
+            index: person.log_index,
+            path: person.path.clone(),
+            checkpoint: self.checkpoint.clone(),
+        })
     }
 }
 
@@ -112,6 +129,11 @@ pub(crate) struct Prepared {
 }
 
 impl Prepared {
+    /// What is asked.
+    pub(crate) fn query(&self) -> &Query {
+        &self.query
+    }
+
     /// What is sent.
     pub(crate) fn signed(&self) -> &SignedRequest {
         &self.query.signed
@@ -215,6 +237,23 @@ impl AskError {
             self,
             Self::Link(LinkError::TimedOut | LinkError::Connect(ConnectError::Protocol))
         )
+    }
+
+    /// Whether the question cannot have reached the log: it did not leave this machine, or the hub has never had it.
+    pub(crate) fn was_not_logged(&self) -> bool {
+        use hitmachine_service::client::ConnectError;
+        match self {
+            // A connection that broke may have carried it.
+            Self::Link(LinkError::Connect(ConnectError::Unreachable { kind })) => !matches!(
+                kind,
+                std::io::ErrorKind::ConnectionReset
+                    | std::io::ErrorKind::ConnectionAborted
+                    | std::io::ErrorKind::BrokenPipe
+                    | std::io::ErrorKind::TimedOut
+            ),
+            Self::Link(LinkError::Connect(error)) => !matches!(error, ConnectError::Protocol),
+            error => error.never_asked(),
+        }
     }
 
     /// Whether the hub's log does not have a question of which this node did not know that.
@@ -383,7 +422,12 @@ impl Inquirer {
 
     /// Sends a question, and sends it again if the connection breaks before the answer is there.
     async fn send_once(&self, prepared: &Prepared) -> Result<VerifiedAnswer, AskError> {
-        match self.send(prepared, false).await {
+        self.send_surely(prepared, false).await
+    }
+
+    /// The same for a question that may have been sent before.
+    pub(crate) async fn send_surely(&self, prepared: &Prepared, again: bool) -> Result<VerifiedAnswer, AskError> {
+        match self.send(prepared, again).await {
             Err(error) if error.leaves_doubt() => {
                 tokio::time::sleep(PAUSE).await;
                 self.send(prepared, true).await
@@ -526,6 +570,7 @@ impl Inquirer {
                 retry_at,
                 log_index: verified.leaf_index(),
                 leaf,
+                path: parts.inclusion.clone(),
             });
             head = Some(verified.head());
         }
@@ -559,6 +604,7 @@ impl Inquirer {
             persons,
             log_size: head.size,
             witnessed_s,
+            checkpoint: response.checkpoint.clone(),
         })
     }
 

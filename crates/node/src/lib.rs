@@ -18,6 +18,7 @@ pub mod accounts;
 mod agreements;
 mod alarm;
 pub mod ask;
+pub mod asking;
 pub mod canary;
 mod chart;
 pub mod config;

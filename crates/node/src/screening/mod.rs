@@ -30,7 +30,7 @@ use crate::view::IssueView;
 
 pub use plan::{Plan, PlanPartner, PlanQuota};
 use store::Store;
-pub(crate) use store::Whole;
+pub(crate) use store::{Request, Whole};
 
 /// What is to be done with a screening.
 #[derive(Serialize, Deserialize)]

@@ -72,7 +72,7 @@ pub(crate) struct Request {
 }
 
 impl Request {
-    pub(super) fn new(signed: &SignedRequest, made: Timestamp) -> Self {
+    pub(crate) fn new(signed: &SignedRequest, made: Timestamp) -> Self {
         Self {
             signed: hex::encode(signed.encode()),
             made_ms: made.as_millisecond(),
@@ -80,7 +80,7 @@ impl Request {
     }
 
     /// `None` if it is not one.
-    pub(super) fn signed(&self) -> Option<(SignedRequest, Timestamp)> {
+    pub(crate) fn signed(&self) -> Option<(SignedRequest, Timestamp)> {
         let bytes = hex::decode(&self.signed).ok()?;
         Some((
             SignedRequest::decode(&bytes)?,

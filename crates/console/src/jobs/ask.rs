@@ -1,1 +1,0 @@
-//! Asking, and reading one's own answers again.
