@@ -207,8 +207,39 @@ impl Visitor {
         self.post(path, &fields).await
     }
 
+    /// Sends a form with a file; the fields come before it, in this order.
+    pub async fn upload(&self, path: &str, fields: &[(&str, &str)], file: Option<(&str, &[u8])>) -> Answered {
+        const LINE: &str = "hitmachine-test-boundary-7c1f";
+        let mut body = Vec::new();
+        for (name, value) in fields {
+            let part = format!("--{LINE}\r\ncontent-disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
+            body.extend_from_slice(part.as_bytes());
+        }
+        if let Some((name, bytes)) = file {
+            let head = format!(
+                "--{LINE}\r\ncontent-disposition: form-data; name=\"list\"; filename=\"{name}\"\r\n\
+                 content-type: application/octet-stream\r\n\r\n"
+            );
+            body.extend_from_slice(head.as_bytes());
+            body.extend_from_slice(bytes);
+            body.extend_from_slice(b"\r\n");
+        }
+        body.extend_from_slice(format!("--{LINE}--\r\n").as_bytes());
+        let kind = format!("multipart/form-data; boundary={LINE}");
+        let headers = [
+            ("content-type", kind.as_str()),
+            ("sec-fetch-site", "same-origin"),
+            ("origin", self.url.as_str()),
+        ];
+        self.send_bytes("POST", path, &headers, body).await
+    }
+
     /// Any request.
     pub async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answered {
+        self.send_bytes(method, path, headers, body.as_bytes().to_vec()).await
+    }
+
+    async fn send_bytes(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Answered {
         let mut request = hyper::Request::builder()
             .method(method)
             .uri(format!("{}{path}", self.url));
@@ -218,7 +249,7 @@ impl Visitor {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let request = request.body(Full::from(body.to_owned())).unwrap();
+        let request = request.body(Full::from(body)).unwrap();
         let response = self.client.request(request).await.unwrap();
         let (head, body) = response.into_parts();
         let body = body.collect().await.unwrap().to_bytes();

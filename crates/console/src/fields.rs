@@ -19,6 +19,11 @@ impl Fields {
         )
     }
 
+    /// Of a body that was taken apart elsewhere.
+    pub(crate) fn of(fields: Vec<(String, Zeroizing<String>)>) -> Self {
+        Self(fields)
+    }
+
     /// The first value, without space around it; empty if there is none.
     pub(crate) fn get(&self, name: &str) -> &str {
         self.first(name).unwrap_or("")

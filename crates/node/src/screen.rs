@@ -187,7 +187,7 @@ impl ScreeningReport {
     /// What a node remembers of a screening; `ended` says why it stopped just now.
     pub(crate) fn of(id: &str, whole: &Whole, ended: Option<Failure>) -> Self {
         let because = whole.end.as_ref().and_then(|end| end.because.clone());
-        let stopped = ended.or(because);
+        let stopped = ended.or(because).or_else(|| whole.stopped.clone());
         let stand = whole.stand();
         let missing = stopped.clone().unwrap_or_else(not_yet);
         let results = whole.results();
@@ -372,7 +372,8 @@ impl ScreeningReport {
         codes.max().unwrap_or(exit::OK)
     }
 
-    fn partner_columns(&self) -> Vec<(String, String)> {
+    /// Every organisation of which there is an answer, by short name and by name for people, in the covenant's order.
+    pub fn partner_columns(&self) -> Vec<(String, String)> {
         let answers = self.households.iter().flat_map(|household| &household.persons);
         let mut columns: Vec<(String, String)> = Vec::new();
         for person in answers {

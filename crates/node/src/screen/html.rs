@@ -120,6 +120,23 @@ impl ScreeningReport {
         page.out
     }
 
+    /// The picture of who is known where, an SVG element for a page of the coordinator's own: nothing is left out. Absent if
+    /// nobody was asked about.
+    pub fn picture(&self, language: Language) -> Option<String> {
+        let picture = Picture::of(self, 0);
+        (!picture.rows.is_empty()).then(|| svg(&picture, language))
+    }
+
+    /// What the picture shows in words: each combination and its persons, the most first.
+    pub fn combinations(&self, language: Language) -> Vec<(String, u64)> {
+        let picture = Picture::of(self, 0);
+        let rows = picture.rows.iter().map(|(combination, count)| {
+            let words = words(combination, &picture.partners, language);
+            (words, count.unwrap_or_default())
+        });
+        rows.collect()
+    }
+
     fn begin(&self, language: Language) -> Page {
         let title = language.pick("Verslag van een screening", "Report of a screening");
         let mut page = Page {

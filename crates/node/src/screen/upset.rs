@@ -28,7 +28,8 @@ pub(super) fn svg(picture: &Picture, language: Language) -> String {
     let mut out = String::new();
     let _ = write!(
         out,
-        "<svg viewBox=\"0 0 {width} {height}\" role=\"img\" aria-labelledby=\"picture-title picture-text\" \
+        "<svg viewBox=\"0 0 {width} {height}\" font-family=\"system-ui, sans-serif\" font-size=\"13\" fill=\"#111\" \
+         role=\"img\" aria-labelledby=\"picture-title picture-text\" \
          xmlns=\"http://www.w3.org/2000/svg\">\n<title id=\"picture-title\">{}</title>\n\
          <desc id=\"picture-text\">{}</desc>\n\
          <defs><pattern id=\"left-out\" width=\"6\" height=\"6\" patternUnits=\"userSpaceOnUse\" \
@@ -40,6 +41,8 @@ pub(super) fn svg(picture: &Picture, language: Language) -> String {
         )),
         escape(&description(picture, language)),
     );
+    // A ground of its own, so that it reads on a dark page too.
+    let _ = writeln!(out, "<rect width=\"{width}\" height=\"{height}\" rx=\"6\" fill=\"#fff\"/>");
     for (place, name) in picture.partners.iter().enumerate() {
         let x = LEFT + place * COLUMN + COLUMN / 2;
         let y = NAMES - 12;

@@ -7,12 +7,15 @@
 //!
 //! A person's number is kept until the question about that person has its answer, and no longer.
 
+mod desk;
 mod plan;
 mod run;
 mod store;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use hitmachine_service::exit;
 use jiff::Timestamp;
@@ -28,6 +31,7 @@ use crate::state::{State, StateError};
 use crate::sync::Progress;
 use crate::view::IssueView;
 
+pub use desk::ScreeningState;
 pub use plan::{Plan, PlanPartner, PlanQuota};
 use store::Store;
 pub(crate) use store::{Request, Whole};
@@ -215,6 +219,8 @@ pub struct ScreeningView {
 struct At {
     done: u64,
     total: u64,
+    /// How many were done when it was taken up.
+    before: u64,
     /// Until when it waits for a quota.
     waits: Option<Timestamp>,
 }
@@ -235,10 +241,19 @@ impl At {
     }
 }
 
+/// A screening that runs.
+#[derive(Clone)]
+struct Running {
+    hear: watch::Receiver<At>,
+    /// Set by whoever wants it to stop.
+    stop: Arc<AtomicBool>,
+    since: Instant,
+}
+
 /// All screenings of a node.
 pub(crate) struct Screenings {
     store: Store,
-    running: Mutex<BTreeMap<String, watch::Receiver<At>>>,
+    running: Mutex<BTreeMap<String, Running>>,
 }
 
 impl Screenings {
@@ -249,13 +264,29 @@ impl Screenings {
         })
     }
 
-    fn running(&self) -> MutexGuard<'_, BTreeMap<String, watch::Receiver<At>>> {
+    fn running(&self) -> MutexGuard<'_, BTreeMap<String, Running>> {
         // Nothing panics while holding it.
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn is_running(&self, id: &str) -> bool {
         self.running().contains_key(id)
+    }
+
+    /// Has a screening be run by whoever asks, unless somebody else runs it.
+    fn take_up(&self, id: &str) -> Result<(watch::Sender<At>, Running), Running> {
+        let (tell, hear) = watch::channel(At::default());
+        let mut all = self.running();
+        if let Some(other) = all.get(id) {
+            return Err(other.clone());
+        }
+        let running = Running {
+            hear,
+            stop: Arc::default(),
+            since: Instant::now(),
+        };
+        all.insert(id.to_owned(), running.clone());
+        Ok((tell, running))
     }
 }
 
@@ -309,18 +340,23 @@ impl Node {
                     .map(ScreenReply::Listed)
             }
             ScreenAsk::Forget { id } => {
-                if self.screenings.is_running(&id) {
-                    return Err(Failure::new(
-                        "screening_running",
-                        exit::REFUSED,
-                        "this screening is running; it can be forgotten when it has stopped",
-                        "deze screening loopt; zij kan worden vergeten als zij is gestopt",
-                    ));
-                }
-                self.screenings.store.forget(&id).await?;
+                self.forget(&id).await?;
                 Ok(ScreenReply::Forgotten(id))
             }
         }
+    }
+
+    /// Forgets one that does not run.
+    async fn forget(&self, id: &str) -> Result<(), Failure> {
+        if self.screenings.is_running(id) {
+            return Err(Failure::new(
+                "screening_running",
+                exit::REFUSED,
+                "this screening is running; it can be forgotten when it has stopped",
+                "deze screening loopt; zij kan worden vergeten als zij is gestopt",
+            ));
+        }
+        self.screenings.store.forget(id).await
     }
 
     /// Forgets screenings that were kept long enough.
@@ -339,26 +375,21 @@ impl Node {
         on_quota: OnQuota,
         progress: Arc<dyn Fn(Progress) + Send + Sync>,
     ) -> Result<ScreeningReport, Failure> {
-        let (tell, mut hear) = watch::channel(At::default());
-        let other = {
-            let mut running = self.screenings.running();
-            let other = running.get(id).cloned();
-            if other.is_none() {
-                running.insert(id.to_owned(), hear.clone());
+        let (tell, running) = match self.screenings.take_up(id) {
+            Ok(own) => own,
+            Err(mut other) => {
+                while other.hear.changed().await.is_ok() {
+                    progress(other.hear.borrow_and_update().progress());
+                }
+                return self.report_of(id, None).await;
             }
-            other
         };
-        if let Some(mut other) = other {
-            while other.changed().await.is_ok() {
-                progress(other.borrow_and_update().progress());
-            }
-            return self.report_of(id, None).await;
-        }
         let runs = Runs {
             of: &self.screenings,
             id: id.to_owned(),
         };
-        let run = self.run_screening(id, on_quota, tell);
+        let run = self.run_screening(id, on_quota, tell, &running.stop);
+        let mut hear = running.hear.clone();
         let told = async {
             while hear.changed().await.is_ok() {
                 progress(hear.borrow_and_update().progress());

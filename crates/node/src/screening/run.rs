@@ -1,7 +1,7 @@
 //! The loop: one question after another, several at once, each durable before it is sent.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -60,7 +60,9 @@ struct Run<'a> {
     halted: Mutex<Option<Failure>>,
     waits: Mutex<Option<Timestamp>>,
     done: AtomicU64,
+    before: u64,
     tell: watch::Sender<At>,
+    stop: &'a AtomicBool,
 }
 
 /// What to do with an answer.
@@ -86,6 +88,7 @@ impl Node {
         id: &str,
         on_quota: OnQuota,
         tell: watch::Sender<At>,
+        stop: &AtomicBool,
     ) -> Result<Option<Failure>, Failure> {
         let store = &self.screenings.store;
         let whole = store.load(id).await?;
@@ -107,8 +110,11 @@ impl Node {
             halted: Mutex::default(),
             waits: Mutex::default(),
             done: AtomicU64::new(answered),
+            before: answered,
             tell,
+            stop,
         };
+        store.set_stopped(id, None).await?;
         run.say();
         let begun = Instant::now();
         // One alone: what is refused for all of them is then asked once.
@@ -173,12 +179,17 @@ impl Run<'_> {
         self.tell.send_replace(At {
             done: self.done.load(Ordering::Relaxed),
             total: self.persons as u64,
+            before: self.before,
             waits,
         });
     }
 
     fn is_halted(&self) -> bool {
-        lock(&self.halted).is_some()
+        let mut halted = lock(&self.halted);
+        if self.stop.load(Ordering::Relaxed) && halted.is_none() {
+            *halted = Some(stopped());
+        }
+        halted.is_some()
     }
 
     /// Takes questions from the queue, at most so many.
@@ -208,6 +219,7 @@ impl Run<'_> {
         loop {
             self.wait().await;
             if self.is_halted() {
+                // The question stays as it is kept.
                 return Ok(());
             }
             let result = match self.ready(number, &mut asked, &mut again).await {
@@ -392,6 +404,8 @@ impl Run<'_> {
             self.store
                 .end(self.id, &end, whole.asked.into_iter().collect())
                 .await?;
+        } else if let Some(because) = &halted {
+            self.store.set_stopped(self.id, Some(because)).await?;
         }
         Ok(halted)
     }
@@ -421,6 +435,16 @@ fn refusal(code: &str) -> Failure {
         exit::REFUSED,
         format!("refused: {}", Refusal::text_en(code)),
         format!("geweigerd: {}", Refusal::text_nl(code)),
+    )
+}
+
+/// Somebody stopped it.
+fn stopped() -> Failure {
+    Failure::new(
+        "stopped",
+        exit::REFUSED,
+        "somebody stopped this screening; it can be resumed",
+        "iemand heeft deze screening gestopt; zij kan verdergaan",
     )
 }
 

@@ -6,6 +6,7 @@
 //! | `rate` | milliseconds per person asked about, as measured last |
 //! | `s/<id>/meta` | [`Meta`]: frame, households and rows, without any number |
 //! | `s/<id>/end` | [`End`]: why it stopped, if it cannot go on or is done |
+//! | `s/<id>/stopped` | [`Failure`]: why it stopped last, if it can go on |
 //! | `s/<id>/q/<n>` | [`Asked`]: a question without an answer, with the numbers it is about |
 //! | `s/<id>/a/<n>` | [`Answered`]: an answer; the question is removed in the same step |
 //!
@@ -112,17 +113,22 @@ pub(crate) struct End {
 pub(crate) struct Whole {
     pub(crate) meta: Meta,
     pub(crate) end: Option<End>,
+    /// Why it stopped last; absent while it runs, and if the node stopped with it.
+    pub(crate) stopped: Option<Failure>,
     pub(crate) asked: BTreeMap<u32, Asked>,
     pub(crate) answered: Vec<Answered>,
 }
 
+impl Meta {
+    /// Persons on the list.
+    pub(super) fn persons(&self) -> usize {
+        self.households.iter().map(|household| household.persons.len()).sum()
+    }
+}
+
 impl Whole {
     pub(super) fn persons(&self) -> usize {
-        self.meta
-            .households
-            .iter()
-            .map(|household| household.persons.len())
-            .sum()
+        self.meta.persons()
     }
 
     pub(super) fn persons_answered(&self) -> usize {
@@ -305,6 +311,20 @@ impl Store {
         self.with(move |table| table.change(&changes)).await
     }
 
+    /// Keeps why it stopped, or that it goes on.
+    pub(super) async fn set_stopped(&self, id: &str, because: Option<&Failure>) -> Result<(), Failure> {
+        let change = [(key(id, "stopped"), because.map(encode).transpose()?)];
+        self.with(move |table| table.change(&change)).await
+    }
+
+    /// What of a screening does not change.
+    pub(super) async fn meta(&self, id: &str) -> Result<Meta, Failure> {
+        check(id)?;
+        let of = key(id, "meta");
+        let held = self.with(move |table| table.get(&of)).await?;
+        decode(&held.ok_or_else(|| unknown(id))?)
+    }
+
     /// All of a screening.
     pub(super) async fn load(&self, id: &str) -> Result<Whole, Failure> {
         check(id)?;
@@ -353,7 +373,7 @@ impl Store {
             .collect())
     }
 
-    fn view(&self, id: String, whole: &Whole, stand: Stand) -> ScreeningView {
+    pub(super) fn view(&self, id: String, whole: &Whole, stand: Stand) -> ScreeningView {
         ScreeningView {
             id,
             stand,
@@ -450,13 +470,14 @@ fn numbered(id: &str, kind: char, number: u32) -> Vec<u8> {
 }
 
 fn whole(id: &str, rows: Vec<(Vec<u8>, Zeroizing<Vec<u8>>)>) -> Result<Whole, Failure> {
-    let (mut meta, mut end) = (None, None);
+    let (mut meta, mut end, mut stopped) = (None, None, None);
     let (mut asked, mut answered) = (BTreeMap::new(), Vec::new());
     let prefix = key(id, "").len();
     for (key, value) in rows {
         match key.get(prefix..).unwrap_or_default() {
             b"meta" => meta = Some(decode(&value)?),
             b"end" => end = Some(decode(&value)?),
+            b"stopped" => stopped = Some(decode(&value)?),
             [b'q', b'/', number @ ..] => {
                 let number = number.try_into().map(u32::from_be_bytes);
                 asked.insert(number.map_err(|_| damaged())?, decode(&value)?);
@@ -468,6 +489,7 @@ fn whole(id: &str, rows: Vec<(Vec<u8>, Zeroizing<Vec<u8>>)>) -> Result<Whole, Fa
     Ok(Whole {
         meta: meta.ok_or_else(|| unknown(id))?,
         end,
+        stopped,
         asked,
         answered,
     })

@@ -39,7 +39,7 @@ fn missing(wanted: &str, names: &[String]) -> SourceError {
 }
 
 /// Whether it looks like a person's data rather than a name of something.
-fn is_data(name: &str) -> bool {
+pub(super) fn is_data(name: &str) -> bool {
     name.chars().filter(|character| character.is_numeric()).count() >= DATA_DIGITS
 }
 

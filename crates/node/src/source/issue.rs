@@ -233,6 +233,9 @@ pub enum SourceError {
     /// An Excel file under another name.
     #[error("the file is a spreadsheet, not CSV; save it as 'CSV UTF-8' or set kind = \"xlsx\"")]
     Spreadsheet,
+    /// Neither text nor a spreadsheet: a picture, a PDF, a program.
+    #[error("the file is neither CSV nor an .xlsx spreadsheet")]
+    NotAList,
     /// Lines end in a carriage return alone.
     #[error("the lines of the file end as on old Macintosh computers; save it as 'CSV UTF-8'")]
     LineEnds,
@@ -316,6 +319,7 @@ impl SourceError {
             Self::Empty => "source_empty",
             Self::Utf16 => "source_utf16",
             Self::Spreadsheet => "source_spreadsheet",
+            Self::NotAList => "source_not_a_list",
             Self::LineEnds => "source_line_ends",
             Self::HeaderEncoding => "header_encoding",
             Self::NoHeaderRow { .. } => "header_missing",
@@ -354,6 +358,7 @@ impl SourceError {
             Self::Spreadsheet => {
                 "het bestand is een rekenblad, geen CSV; sla het op als 'CSV UTF-8' of stel kind = \"xlsx\" in".into()
             }
+            Self::NotAList => "het bestand is geen CSV-bestand en geen .xlsx-rekenblad".into(),
             Self::LineEnds => {
                 "de regels eindigen zoals op oude Macintosh-computers; sla het op als 'CSV UTF-8'".into()
             }

@@ -6,7 +6,7 @@
 //! untrustworthy (no such column, a quotation mark that swallows rows, a change while it was read) is a
 //! [`SourceError`] instead, because persons that are missing from a list are withdrawn from the register.
 //!
-//! [`households`] reads the list of a screening by the same rules.
+//! [`households`] reads the list of a screening by the same rules, [`upload`] one that somebody sends.
 //!
 //! Each kind of source brings rows of values; what a row means is told in one place for all.
 //!
@@ -29,6 +29,7 @@ mod sqlite;
 mod table;
 #[cfg(test)]
 mod tests;
+pub mod upload;
 mod xlsx;
 
 use std::collections::HashMap;

@@ -67,6 +67,11 @@ pub(super) fn each_row(
     Ok(names)
 }
 
+/// The names in the header row of a CSV file; what follows it is not looked at.
+pub(super) fn names(bytes: impl Read, format: Format) -> Result<Vec<String>, SourceError> {
+    Table::open(bytes, format, &[]).map(|(_, names)| names)
+}
+
 impl<R: Read> Table<R> {
     /// Reads the header and finds the `wanted` columns; the first of them is the identifier.
     fn open(bytes: R, mut format: Format, wanted: &[&str]) -> Result<(Self, Vec<String>), SourceError> {
