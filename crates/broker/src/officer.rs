@@ -1,6 +1,7 @@
 //! The privacy officer's actions: authorise, find, log, and only then release.
 
 mod alarms;
+mod trend;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -216,9 +217,19 @@ impl Office {
                 Ok(blocking(move || office.entries(&covenant, &entries.indexes, entries.r#use())).await?)
             }
             Action::Statistics(wanted) => {
+                let Some(cuts) = trend::stretches(wanted) else {
+                    return Ok(Err(Refusal::Malformed("cuts")));
+                };
                 self.indexed().await;
-                let (index, wanted) = (Arc::clone(&self.index), *wanted);
-                Ok(blocking(move || Ok(Found::Statistics(table(&index, &wanted)?))).await?)
+                let (index, wanted) = (Arc::clone(&self.index), wanted.clone());
+                Ok(blocking(move || {
+                    Ok(Found::Statistics(if cuts.is_empty() {
+                        table(&index, &wanted)?
+                    } else {
+                        trend::table(&index, &cuts)?
+                    }))
+                })
+                .await?)
             }
             Action::Completeness(_) => {
                 let reader = self.reader.clone();

@@ -18,9 +18,13 @@ use hitmachine_node::state::StateError;
 
 use crate::jobs::ask::Asked;
 use crate::kept::Book;
+use hitmachine_node::sync::Progress;
+
+use crate::jobs::log_check::Running;
 use crate::listen::ConsoleError;
 use crate::oidc::Oidc;
 use crate::problem::Problem;
+use crate::shelf::Shelf;
 
 /// Passwords that are looked at at the same time: each takes tens of megabytes and a whole core for a moment, and who guesses
 /// passwords must not take them all.
@@ -41,6 +45,8 @@ struct Inner {
     passwords: Arc<Semaphore>,
     oidc: Option<Arc<Oidc>>,
     asked: Asked,
+    shelf: Shelf,
+    checking: Running,
 }
 
 impl App {
@@ -65,12 +71,24 @@ impl App {
             address,
             drafts: Drafts::default(),
             passwords: Arc::new(Semaphore::new(PASSWORDS_AT_ONCE)),
+            shelf: Shelf::default(),
+            checking: Running::default(),
         })))
     }
 
     /// The node.
     pub fn node(&self) -> &Arc<Node> {
         &self.0.node
+    }
+
+    /// What is kept in memory for sessions.
+    pub(crate) fn shelf(&self) -> &Shelf {
+        &self.0.shelf
+    }
+
+    /// The check of the log that is on its way.
+    pub(crate) fn checking(&self) -> &Running {
+        &self.0.checking
     }
 
     /// How the console is set up.
@@ -152,7 +170,19 @@ impl App {
     /// # Errors
     /// [`Problem`] for what the node says it cannot do.
     pub async fn call(&self, request: Request) -> Result<Reply, Problem> {
-        match self.node().handle(request, Arc::new(|_| ())).await {
+        self.call_with(request, Arc::new(|_| ())).await
+    }
+
+    /// The same; `progress` hears how far it is.
+    ///
+    /// # Errors
+    /// As [`call`](Self::call).
+    pub async fn call_with(
+        &self,
+        request: Request,
+        progress: Arc<dyn Fn(Progress) + Send + Sync>,
+    ) -> Result<Reply, Problem> {
+        match self.node().handle(request, progress).await {
             Reply::Failed(failure) => Err(Problem::from(failure)),
             reply => Ok(reply),
         }

@@ -26,6 +26,7 @@ mod page;
 mod pages;
 pub mod problem;
 mod security;
+mod shelf;
 mod texts;
 mod visitor;
 

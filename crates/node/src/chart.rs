@@ -9,24 +9,28 @@ use crate::html::escape;
 
 /// One bar: a label and its parts, in the order of the chart's series. `None` is suppressed.
 #[derive(Clone, Debug)]
-pub(crate) struct Bar {
-    pub(crate) label: String,
-    pub(crate) parts: Vec<Option<u64>>,
+pub struct Bar {
+    /// In front of it.
+    pub label: String,
+    /// Its length, by part.
+    pub parts: Vec<Option<u64>>,
     /// What is written behind it.
-    pub(crate) end: String,
+    pub end: String,
 }
 
 /// A chart of horizontal bars with stacked parts.
 #[derive(Clone, Debug)]
-pub(crate) struct BarChart<'a> {
+pub struct BarChart<'a> {
     /// Of this chart only, for ids in the page: lower-case letters, digits and hyphens.
-    pub(crate) id: &'a str,
-    pub(crate) title: &'a str,
+    pub id: &'a str,
+    /// What is counted.
+    pub title: &'a str,
     /// Names of the parts, at most four.
-    pub(crate) series: &'a [&'a str],
+    pub series: &'a [&'a str],
     /// What a hatched bar means.
-    pub(crate) suppressed: &'a str,
-    pub(crate) bars: &'a [Bar],
+    pub suppressed: &'a str,
+    /// From top to bottom.
+    pub bars: &'a [Bar],
 }
 
 const WIDTH: f64 = 720.0;
@@ -52,7 +56,7 @@ const FILLS: [(&str, &str); 4] = [
 
 impl BarChart<'_> {
     /// The picture, an element of a page.
-    pub(crate) fn svg(&self) -> String {
+    pub fn svg(&self) -> String {
         let bars = u32::try_from(self.bars.len()).unwrap_or(u32::MAX);
         // One kind of part needs no legend: the title says what it is.
         let hatched = self.bars.iter().any(|bar| bar.parts.contains(&None));
@@ -64,7 +68,7 @@ impl BarChart<'_> {
         let height = top + f64::from(bars) * ROW + 4.0;
         let (id, title) = (self.id, escape(self.title));
         let mut out = format!(
-            "<svg class=\"chart\" role=\"img\" aria-labelledby=\"{id}-t {id}-d\" viewBox=\"0 0 {WIDTH} {height}\" \
+            "<svg class=\"chart\" role=\"img\" aria-labelledby=\"{id}-t {id}-d\" viewBox=\"0 0 {WIDTH} {height}\" fill=\"currentColor\" \
              font-size=\"12\" font-family=\"system-ui, sans-serif\">\n<title id=\"{id}-t\">{title}</title>\n\
              <desc id=\"{id}-d\">{}</desc>\n<defs><pattern id=\"{id}-h\" width=\"6\" height=\"6\" \
              patternUnits=\"userSpaceOnUse\" patternTransform=\"rotate(45)\"><rect width=\"6\" height=\"6\" \
@@ -109,7 +113,7 @@ impl BarChart<'_> {
         for (name, fill) in named.chain(hatched.then_some((self.suppressed, url.as_str()))) {
             let _ = writeln!(
                 out,
-                "<rect x=\"{x:.1}\" y=\"4\" width=\"14\" height=\"14\" fill=\"{fill}\" stroke=\"#333\" \
+                "<rect x=\"{x:.1}\" y=\"4\" width=\"14\" height=\"14\" fill=\"{fill}\" stroke=\"currentColor\" \
                  stroke-width=\".7\"/><text x=\"{:.1}\" y=\"15\">{}</text>",
                 x + 19.0,
                 escape(name)
@@ -140,7 +144,7 @@ impl BarChart<'_> {
             let _ = writeln!(
                 out,
                 "<rect x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{BAR}\" fill=\"{fill}\" \
-                 stroke=\"#333\" stroke-width=\".7\"/>"
+                 stroke=\"currentColor\" stroke-width=\".7\"/>"
             );
             if let Some(value) = part {
                 let text = value.to_string();

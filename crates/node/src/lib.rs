@@ -20,7 +20,7 @@ mod alarm;
 pub mod ask;
 pub mod asking;
 pub mod canary;
-mod chart;
+pub mod chart;
 pub mod config;
 pub mod control;
 pub mod covenant_view;

@@ -10,6 +10,8 @@ pub use crate::v1::officer_action::Action;
 
 /// The most entries on one page.
 pub const MAX_ROWS: u32 = 500;
+/// The most times that statistics by stretches of time may name: a year of weeks, and some.
+pub const MAX_CUTS: usize = 61;
 
 /// Encodes a request. The bytes are what the log entry is bound to: keep them, never encode again.
 pub fn encode(request: &OfficerRequest, action: Action) -> Vec<u8> {

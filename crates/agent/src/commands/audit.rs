@@ -187,6 +187,7 @@ impl Shell {
             }
             OfficerReply::Page(page) => text::page(page, language),
             OfficerReply::Statistics(view) => text::statistics(view, language),
+            OfficerReply::Trend(view) => text::trend(view, language),
             OfficerReply::Completeness(view) => text::completeness(view, language),
             OfficerReply::Reviewed(own) => text::own(own, language),
             OfficerReply::Notices(view) => view.text(language),

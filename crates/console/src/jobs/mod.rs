@@ -3,6 +3,7 @@
 pub mod accounts;
 pub mod admin;
 pub mod ask;
+pub mod log_check;
 pub mod notice;
 pub mod officer;
 pub mod screening;

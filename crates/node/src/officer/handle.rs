@@ -6,7 +6,7 @@ use hitmachine_audit::Period;
 use hitmachine_core::overview::LEAST_THRESHOLD;
 use hitmachine_core::{Covenant, Oin, PartnerId, PurposeCode, User, UserId};
 use hitmachine_identifier::contains_bsn;
-use hitmachine_proto::officer::{Action, MAX_ROWS};
+use hitmachine_proto::officer::{Action, MAX_CUTS, MAX_ROWS};
 use hitmachine_proto::v1;
 use hitmachine_proto::v1::officer_result::Result as Outcome;
 use hitmachine_pseudonym::{CanonicalIdentifier, Pseudonymiser};
@@ -17,7 +17,7 @@ use super::overview::{OverviewView, Report};
 use super::page::{self, ErasureView, OwnEntry, PageView};
 use super::task::{
     Aim, CompletenessView, ErasedView, OfficerAsk, OfficerReply, SearchAsk, StatisticsRowView,
-    StatisticsView, Task,
+    StatisticsView, StretchView, Task, TrendView,
 };
 use super::waiting::WaitingView;
 use super::{OfficerError, sample};
@@ -114,6 +114,17 @@ impl Node {
             Task::Overlap(range) => {
                 let (view, _) = officer.overlap(frame, range, &progress).await?;
                 OfficerReply::Overlap(view)
+            }
+            Task::Trend(cuts) => {
+                if !(2..=MAX_CUTS).contains(&cuts.len()) || !cuts.is_sorted_by(|a, b| a < b) {
+                    return Err(OfficerError::Value("the times"));
+                }
+                let wanted = v1::Statistics {
+                    cuts: cuts.clone(),
+                    ..v1::Statistics::default()
+                };
+                let acted = officer.act(frame, &Action::Statistics(wanted)).await?;
+                OfficerReply::Trend(trend(&acted, &cuts)?)
             }
             simple => {
                 let action = action(simple)?;
@@ -226,6 +237,7 @@ fn action(task: Task) -> Result<Action, OfficerError> {
         Task::Statistics(range) => Action::Statistics(v1::Statistics {
             from_ms: range.from_ms,
             to_ms: range.to_ms,
+            cuts: Vec::new(),
         }),
         Task::Completeness => Action::Completeness(v1::Completeness {}),
         Task::Review { index, verdict, note } => {
@@ -281,7 +293,12 @@ fn action(task: Task) -> Result<Action, OfficerError> {
                 threshold,
             })
         }
-        Task::Search(_) | Task::Show(_) | Task::Sample { .. } | Task::Verify | Task::Overlap(_) => {
+        Task::Search(_)
+        | Task::Show(_)
+        | Task::Trend(_)
+        | Task::Sample { .. }
+        | Task::Verify
+        | Task::Overlap(_) => {
             return Err(OfficerError::Value("the task"));
         }
     })
@@ -323,6 +340,36 @@ fn answer(acted: &Acted) -> Result<OfficerReply, OfficerError> {
         // The client lets no other result through.
         Outcome::Rows(_) | Outcome::Refused(_) => return Err(AskError::NotProven(Evidence::Result).into()),
     })
+}
+
+fn trend(acted: &Acted, cuts: &[u64]) -> Result<TrendView, OfficerError> {
+    let found = match &acted.outcome {
+        Outcome::Statistics(table) => stretches(table, cuts),
+        _ => None,
+    };
+    Ok(TrendView {
+        own: OwnEntry::from(acted),
+        stretches: found.ok_or(AskError::NotProven(Evidence::Result))?,
+    })
+}
+
+/// One row for each stretch, or it is not what was asked for.
+fn stretches(table: &v1::StatisticsTable, cuts: &[u64]) -> Option<Vec<StretchView>> {
+    if table.rows.len() + 1 != cuts.len() {
+        return None;
+    }
+    let stretches = table.rows.iter().zip(cuts).map(|(row, from_ms)| {
+        let count = |place: usize| row.counts.get(place).and_then(|count| u64::try_from(*count).ok());
+        StretchView {
+            from_ms: *from_ms,
+            hit: count(0).unwrap_or(0),
+            no_hit: count(1).unwrap_or(0),
+            could_not_ask: count(2).unwrap_or(0),
+            refused: count(3).unwrap_or(0),
+            officer: count(4).unwrap_or(0),
+        }
+    });
+    Some(stretches.collect())
 }
 
 fn statistics(own: OwnEntry, table: &v1::StatisticsTable, covenant: &Covenant) -> StatisticsView {

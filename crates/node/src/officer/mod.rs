@@ -11,9 +11,10 @@
 //! - [`waiting`]: hit notices that partners did not fetch.
 //! - [`overview`] is the report for a council; [`overview_sheets`] are its tables on a terminal and as CSV.
 //! - `sample` draws entries for review; [`overlap`] compares the log with the node's journal; [`published`] checks the
-//!   whole published log.
+//!   whole published log, [`check`] one entry step by step, and [`published_head`] is the checkpoint they end at.
 
 pub mod alarms;
+pub mod check;
 mod client;
 pub mod csv;
 mod handle;
@@ -24,6 +25,7 @@ mod overview_html;
 pub mod overview_sheets;
 pub mod page;
 pub mod published;
+pub mod published_head;
 pub mod report;
 mod report_html;
 mod rows;

@@ -295,6 +295,11 @@ impl Report {
         super::overview_html::html(self, language)
     }
 
+    /// What stands on that page under its heading, for a page around it: HTML without styles, every text escaped.
+    pub fn body(&self, language: Language) -> String {
+        super::overview_html::body(self, language)
+    }
+
     /// Title of a purpose of this overview.
     pub(super) fn title(&self, purpose: &str) -> String {
         let row = self.purposes.iter().find(|row| row.purpose == purpose);

@@ -23,6 +23,7 @@ table { border-collapse: collapse; width: 100%; font-size: 10pt; font-variant-nu
 th, td { text-align: right; vertical-align: top; padding: .22rem .5rem; border-bottom: 1px solid #bbb; }
 th { font-weight: 600; } thead th { border-bottom: 2px solid #555; vertical-align: bottom; }
 th.text, td.text { text-align: left; } td.note { color: #444; font-style: italic; white-space: nowrap; }
+.visually-hidden { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
 tr.total th, tr.total td { border-top: 2px solid #555; font-weight: 600; }
 .notes { font-size: 9.5pt; border-top: 1px solid #777; margin-top: 2rem; padding-top: .6rem; }
 @media print { body { margin: 0; max-width: none; padding: 0; } h2 { break-after: avoid; } }
@@ -44,6 +45,14 @@ pub(super) fn html(report: &Report, language: Language) -> String {
          <p class=\"lead\">{period} · {}</p>\n",
         escape(&report.covenant)
     );
+    out.push_str(&body(report, language));
+    out.push_str("</main>\n</body>\n</html>\n");
+    out
+}
+
+/// What stands under its heading, for a page that has its own.
+pub(super) fn body(report: &Report, language: Language) -> String {
+    let mut out = String::new();
     figures(&mut out, report, language);
     for sheet in sheets(report, language) {
         section(&mut out, report, &sheet, language);
@@ -68,14 +77,14 @@ pub(super) fn html(report: &Report, language: Language) -> String {
             report.covenant_number
         ),
     };
-    let _ = writeln!(out, "<p>{}</p>\n</div>\n</main>\n</body>\n</html>", escape(&made));
+    let _ = writeln!(out, "<p>{}</p>\n</div>", escape(&made));
     out
 }
 
 /// What one wants to know first.
 fn figures(out: &mut String, report: &Report, language: Language) {
     let all = &report.all;
-    out.push_str("<ul class=\"figures\">\n");
+    out.push_str("<ul class=\"figures tiles\">\n");
     for (count, words) in [
         (all.total, language.pick("vragen", "questions")),
         (all.hit, outcome("hit", language)),
@@ -111,7 +120,12 @@ fn table(out: &mut String, sheet: &Sheet) {
         let first = sheet.rows.first().and_then(|row| row.get(column));
         matches!(first, Some(Cell::Text(text)) if !text.ends_with('%'))
     };
-    out.push_str("<table>\n<thead><tr>");
+    let title = escape(&sheet.title);
+    let _ = write!(
+        out,
+        "<div class=\"table-wrap\" tabindex=\"0\" role=\"region\" aria-label=\"{title}\">\n<table class=\"table\">\n\
+         <caption class=\"visually-hidden\">{title}</caption>\n<thead><tr>"
+    );
     for (column, name) in sheet.header.iter().enumerate() {
         let class = if is_text(column) { " class=\"text\"" } else { "" };
         let _ = write!(out, "<th scope=\"col\"{class}>{}</th>", escape(name));
@@ -135,7 +149,7 @@ fn table(out: &mut String, sheet: &Sheet) {
         }
         out.push_str("</tr>\n");
     }
-    out.push_str("</tbody>\n</table>\n");
+    out.push_str("</tbody>\n</table>\n</div>\n");
 }
 
 fn suppressed(language: Language) -> &'static str {

@@ -125,9 +125,9 @@ impl Observer for Shown {
 }
 
 /// The hub's published files.
-struct Hub {
-    link: Arc<Link>,
-    runtime: Handle,
+pub(super) struct Hub {
+    pub(super) link: Arc<Link>,
+    pub(super) runtime: Handle,
 }
 
 impl Hub {

@@ -123,6 +123,11 @@ impl Report {
     pub fn html(&self, language: Language) -> String {
         super::report_html::html(self, language)
     }
+
+    /// What stands on that page under its heading, for a page around it: HTML without styles, every text escaped.
+    pub fn body(&self, language: Language) -> String {
+        super::report_html::body(self, language)
+    }
 }
 
 fn row(row: &RowView) -> Option<ReportRow> {

@@ -69,8 +69,16 @@ impl Page {
 /// The whole report.
 pub(super) fn html(report: &Report, language: Language) -> String {
     let title = language.pick("Overzicht van vragen over u", "Overview of questions about you");
+    let mut out = html::opening(title, STYLE, language);
+    out.push_str(&body(report, language));
+    out.push_str(html::CLOSING);
+    out
+}
+
+/// What stands under its heading, for a page that has its own.
+pub(super) fn body(report: &Report, language: Language) -> String {
     let mut page = Page {
-        out: html::opening(title, STYLE, language),
+        out: String::new(),
         language,
     };
     opening(&mut page, report);
@@ -78,12 +86,11 @@ pub(super) fn html(report: &Report, language: Language) -> String {
     withheld(&mut page, report);
     kept(&mut page, report);
     rights(&mut page, report);
-    page.out.push_str(html::CLOSING);
     page.out
 }
 
 fn opening(page: &mut Page, report: &Report) {
-    page.out.push_str("<div class=\"notice\">\n");
+    page.out.push_str("<div class=\"notice alert alert--warning\">\n");
     page.paragraph(
         "Vertrouwelijk. Dit overzicht is voor de persoon over wie het gaat, of voor wie die persoon vertegenwoordigt. \
          Bent u dat niet? Lees het dan niet en stuur het terug.",
@@ -99,7 +106,7 @@ fn opening(page: &mut Page, report: &Report) {
          recorded. Below is which questions were asked about you, by whom, why, and what the answer was. You have \
          a right to this overview (GDPR article 15).",
     );
-    page.out.push_str("<table>\n");
+    page.out.push_str("<table class=\"table\">\n");
     if let Some(reference) = &report.subject_reference {
         page.line("Kenmerk", "Reference", reference, "");
     }
@@ -130,9 +137,9 @@ fn questions(page: &mut Page, report: &Report) {
 }
 
 fn question(page: &mut Page, row: &ReportRow) {
-    page.out.push_str("<section class=\"row\">\n");
+    page.out.push_str("<section class=\"row card card--plain\">\n");
     page.element("h3", &format!("{}: {}", local(&row.time), row.organisation.name));
-    page.out.push_str("<table>\n");
+    page.out.push_str("<table class=\"table\">\n");
     page.line("Waarom", "Why", &row.purpose, "");
     page.line("Op grond van", "Legal basis", &row.legal_basis, "");
     page.line(

@@ -36,6 +36,9 @@ pub enum Task {
     Show(Vec<u64>),
     /// Counts by organisation, purpose and month.
     Statistics(Range),
+    /// Counts of all questions together from each of these times up to the next, ascending, in ms since 1970. For the
+    /// officer's own eyes: small counts are in it.
+    Trend(Vec<u64>),
     /// Whether each index has a payload or a covering erasure.
     Completeness,
     /// A note on an entry.
@@ -154,6 +157,8 @@ pub enum OfficerReply {
     Page(Box<PageView>),
     /// Counts.
     Statistics(StatisticsView),
+    /// Counts by stretches of time.
+    Trend(TrendView),
     /// What is there of the log.
     Completeness(CompletenessView),
     /// The note is an entry.
@@ -208,6 +213,40 @@ pub struct StatisticsRowView {
     pub officer: Option<u64>,
     /// All together.
     pub total: Option<u64>,
+}
+
+/// Counts by stretches of time.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct TrendView {
+    /// The entry of this look at the log.
+    pub own: OwnEntry,
+    /// In the order of time.
+    pub stretches: Vec<StretchView>,
+}
+
+/// All questions of one stretch of time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StretchView {
+    /// When it begins, in ms since 1970; it ends where the next begins.
+    pub from_ms: u64,
+    /// Somebody knows the person.
+    pub hit: u64,
+    /// Nobody does.
+    pub no_hit: u64,
+    /// Neither, because a partner could not be asked.
+    pub could_not_ask: u64,
+    /// Refused questions.
+    pub refused: u64,
+    /// Officers' actions.
+    pub officer: u64,
+}
+
+impl StretchView {
+    /// Questions, answered or not; officers' actions are none.
+    pub fn questions(&self) -> u64 {
+        let answered = self.hit.saturating_add(self.no_hit).saturating_add(self.could_not_ask);
+        answered.saturating_add(self.refused)
+    }
 }
 
 /// What is there of the log.

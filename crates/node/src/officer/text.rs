@@ -5,7 +5,7 @@ use jiff::tz::TimeZone;
 use super::overlap::OverlapView;
 use super::page::{ErasureView, Form, OwnEntry, PageView, RecordView, RowView};
 use super::published::VerifyView;
-use super::task::{CompletenessView, ErasedView, StatisticsView};
+use super::task::{CompletenessView, ErasedView, StatisticsView, StretchView, TrendView};
 use crate::language::Language;
 use crate::view::{refusal_text, table};
 
@@ -277,6 +277,28 @@ pub fn statistics(view: &StatisticsView, language: Language) -> String {
         "* not shown: the count is below, or would give away a count below",
     );
     format!("{out}\n{why} {}.\n{}", view.threshold, own(&view.own, language))
+}
+
+/// Counts by stretches of time.
+pub fn trend(view: &TrendView, language: Language) -> String {
+    let outcomes = ["hit", "no_hit", "could_not_ask", "refused", "officer"];
+    let mut header = vec![language.pick("Vanaf", "From")];
+    header.extend(outcomes.map(|word| outcome(word, language)));
+    let mut out = table(&header);
+    for stretch in &view.stretches {
+        let StretchView {
+            from_ms,
+            hit,
+            no_hit,
+            could_not_ask,
+            refused,
+            officer,
+        } = *stretch;
+        let mut row = vec![local(&super::page::time(from_ms))];
+        row.extend([hit, no_hit, could_not_ask, refused, officer].map(|count| count.to_string()));
+        out.add_row(row);
+    }
+    format!("{out}\n{}", own(&view.own, language))
 }
 
 /// What is there of the log.
