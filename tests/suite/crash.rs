@@ -144,8 +144,8 @@ fn is_valid(bsn: &str) -> bool {
 
 async fn sync(partner: &Node) -> Result<bool, String> {
     let options = SyncOptions {
-        full: false,
         confirm_shrink: true,
+        ..SyncOptions::default()
     };
     match partner.handle(Request::Sync(options), Arc::new(|_| ())).await {
         Reply::Synced(report) => Ok(report.full),

@@ -22,6 +22,7 @@ pub mod jobs;
 pub mod kept;
 mod listen;
 mod oidc;
+mod moment;
 mod page;
 mod pages;
 pub mod problem;

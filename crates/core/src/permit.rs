@@ -24,7 +24,7 @@ use crate::registry::Register;
 use crate::usage::hit;
 
 /// The class of log entries about questions that name no purpose of the covenant, in months.
-pub(crate) const RETENTION_WITHOUT_PURPOSE: u16 = 60;
+pub const RETENTION_WITHOUT_PURPOSE: u16 = 60;
 
 /// Proof that the covenant allows a query.
 #[derive(Debug)]

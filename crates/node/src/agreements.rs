@@ -10,12 +10,18 @@ use hitmachine_core::covenant::{
 };
 use hitmachine_core::{Covenant, CovenantVersion};
 use hitmachine_proto::v1;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use crate::state::{State, StateError, Table};
 
 const TABLE: &str = "covenant";
 const HELD: &[u8] = b"held";
 const PREVIOUS: &[u8] = b"previous";
+/// Before the place of each covenant in the order in which this node heard of them.
+const HISTORY: &str = "history/";
+/// So many covenants are remembered.
+const MOST_HISTORY: usize = 50;
 
 /// Why a covenant from the hub is not taken.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +30,24 @@ pub(crate) enum TakeError {
     NotAccepted(#[from] NotAccepted),
     #[error(transparent)]
     State(#[from] StateError),
+}
+
+/// A covenant that was accepted, or missed while this node was off.
+#[derive(Clone, Debug)]
+pub struct PastCovenant {
+    /// When this node heard of it.
+    pub heard: Timestamp,
+    /// It.
+    pub covenant: Arc<Covenant>,
+    /// The file, as it was sent.
+    pub file: Vec<u8>,
+}
+
+/// How one of them is kept.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    heard: Timestamp,
+    document: Vec<u8>,
 }
 
 struct Held {
@@ -86,6 +110,55 @@ impl Agreements {
         Ok((held, previous.and_then(|bytes| Document::decode(&bytes))))
     }
 
+    /// The covenants that this node heard of, newest first.
+    ///
+    /// # Errors
+    /// [`StateError`].
+    pub fn history(&self) -> Result<Vec<PastCovenant>, StateError> {
+        let mut history = Vec::new();
+        for (_, value) in self.table.scan(HISTORY.as_bytes())? {
+            let kept: Kept = serde_json::from_slice(&value).map_err(|_| StateError::DoesNotOpen)?;
+            let document = Document::decode(&kept.document).ok_or(StateError::DoesNotOpen)?;
+            // One of a version of this program that read other files cannot be shown.
+            if let Ok(covenant) = document.covenant() {
+                history.push(PastCovenant {
+                    heard: kept.heard,
+                    covenant: Arc::new(covenant),
+                    file: document.file,
+                });
+            }
+        }
+        history.reverse();
+        Ok(history)
+    }
+
+    /// What to write so that these are remembered, and the oldest forgotten. A state of before there was a history has
+    /// at least the one that is `held`.
+    fn remembered<'a>(
+        &self,
+        documents: impl Iterator<Item = &'a Document>,
+        held: Option<&'a Held>,
+    ) -> Result<Vec<(Vec<u8>, Option<Vec<u8>>)>, StateError> {
+        let heard = Timestamp::now();
+        let mut keys = self.table.keys(HISTORY.as_bytes())?;
+        keys.retain(|key| key.starts_with(HISTORY.as_bytes()));
+        let last = keys.last().and_then(|key| std::str::from_utf8(key).ok()?.strip_prefix(HISTORY)?.parse().ok());
+        let first: u64 = last.map_or(0, |last: u64| last.saturating_add(1));
+        let before = held.map(|held| &held.document).filter(|_| keys.is_empty());
+        let mut changes = Vec::new();
+        for (number, document) in (first..).zip(before.into_iter().chain(documents)) {
+            let kept = Kept {
+                heard,
+                document: document.encode(),
+            };
+            let value = serde_json::to_vec(&kept).map_err(|_| StateError::DoesNotOpen)?;
+            changes.push((format!("{HISTORY}{number:010}").into_bytes(), Some(value)));
+        }
+        let surplus = (keys.len() + changes.len()).saturating_sub(MOST_HISTORY);
+        changes.extend(keys.into_iter().take(surplus).map(|key| (key, None)));
+        Ok(changes)
+    }
+
     /// Accepts what the hub sent, or refuses it: then nothing may be asked. What is accepted is remembered durably
     /// before it is used. Blocks for the disk when it is another than before; what is different is then returned.
     pub(crate) fn take(
@@ -116,8 +189,12 @@ impl Agreements {
         acceptance::accept_after(trust, &missed, &covenant, &document)?;
         let changes = held.as_ref().map(|held| difference(&held.covenant, &covenant));
         let previous = held.as_ref().map(|held| held.document.encode());
-        self.table
-            .change(&[(HELD, Some(document.encode())), (PREVIOUS, previous)])?;
+        let mut written = vec![
+            (HELD.to_vec(), Some(document.encode())),
+            (PREVIOUS.to_vec(), previous),
+        ];
+        written.extend(self.remembered(missed.iter().chain([&document]), held.as_ref())?);
+        self.table.change(&written)?;
         let covenant = Arc::new(covenant);
         *held = Some(Held {
             covenant: Arc::clone(&covenant),
@@ -168,8 +245,45 @@ mod tests {
         assert_eq!(changes.unwrap().len(), 1);
         assert_eq!(agreements.held_version(), Some(version));
         let (held, previous) = agreements.documents().unwrap();
-        assert_eq!(held.unwrap().file, second.into_bytes());
-        assert_eq!(previous.unwrap().file, first.into_bytes());
+        assert_eq!(held.unwrap().file, second.clone().into_bytes());
+        assert_eq!(previous.unwrap().file, first.clone().into_bytes());
+        // All of them, newest first; a third one after a restart comes before both.
+        let third = first.replace("max_subjects = 16", "max_subjects = 8");
+        drop(agreements);
+        let agreements = Agreements::load(&open(), None).unwrap();
+        let (covenant, fetched) = offered(&third);
+        agreements.take(covenant, &fetched).unwrap();
+        let history = agreements.history().unwrap();
+        let files: Vec<_> = history.iter().map(|past| past.file.as_slice()).collect();
+        let wanted = [third, second, first].map(String::into_bytes);
+        assert_eq!(files, wanted);
+    }
+
+    #[test]
+    fn only_so_many_covenants_are_remembered_and_one_of_before_there_was_a_history_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = Arc::new(State::open(dir.path(), &StateKey::from_bytes([1; 32])).unwrap());
+        let text = |most: usize| {
+            SAMPLE
+                .replace("kind = \"test\"", "kind = \"demo\"")
+                .replace("max_screening = ", &format!("# {most}\nmax_screening = "))
+        };
+        let (_, fetched) = offered(&text(0));
+        let document = Document {
+            file: fetched.covenant,
+            signatures: Vec::new(),
+        };
+        let table = state.table(TABLE).unwrap();
+        table.change(&[(HELD, Some(document.encode()))]).unwrap();
+        let agreements = Agreements::load(&state, None).unwrap();
+        for count in 1..=MOST_HISTORY {
+            let (covenant, fetched) = offered(&text(count));
+            agreements.take(covenant, &fetched).unwrap();
+            let first = agreements.history().unwrap().pop().unwrap();
+            let oldest = if count == MOST_HISTORY { 1 } else { 0 };
+            assert_eq!(first.file, text(oldest).into_bytes(), "{count}");
+        }
+        assert_eq!(agreements.history().unwrap().len(), MOST_HISTORY);
     }
 
     #[test]

@@ -28,6 +28,7 @@ use crate::accounts::task::{AccountAsk, AccountReply};
 use crate::ask::{AskError, AskedPerson, Question};
 use crate::config::NodeConfig;
 use crate::failure::Failure;
+use crate::health::Place;
 use crate::live::LiveListView;
 use crate::node::{Node, OpenError};
 use crate::notice::{NoticeAsk, NoticeReply, Which};
@@ -286,18 +287,32 @@ impl Node {
 
     /// How things are; asks the hub whether it is there.
     pub async fn status(&self, serving: bool) -> StatusView {
+        self.look(serving, Duration::MAX).await.0
+    }
+
+    /// The same, and why the hub cannot be used, if so; the hub gets so long to answer.
+    pub(crate) async fn look(&self, serving: bool, patience: Duration) -> (StatusView, Option<Failure>) {
         self.link.forget_covenant();
-        let covenant = self.link.covenant().await;
+        let covenant = tokio::time::timeout(patience, self.link.covenant()).await;
+        let covenant = covenant.unwrap_or(Err(crate::link::LinkError::TimedOut));
         let own = self.link.own();
         let keys = &self.synchroniser.keys;
         let key = keys.asking().or_else(|| keys.present());
-        let registers = self.synchroniser.registers.lock().await;
-        let register = key.as_ref().and_then(|key| registers.get(key.keys.number));
-        let mark = register.map(|register| register.mark).unwrap_or_default();
-        let at = jiff::Timestamp::from_millisecond(mark.complete_ms)
+        // A sync that is under way has them for as long as it takes.
+        let registers = self.synchroniser.registers.try_lock().ok();
+        let found = registers.map(|registers| {
+            let register = key.as_ref().and_then(|key| registers.get(key.keys.number));
+            register.map_or_else(Place::default, |register| Place {
+                complete_ms: register.mark.complete_ms,
+                persons: register.mark.complete_count,
+                in_doubt: register.in_doubt.len(),
+            })
+        });
+        let place = self.place.or_last(found);
+        let at = jiff::Timestamp::from_millisecond(place.complete_ms)
             .ok()
-            .filter(|_| mark.complete_ms > 0);
-        StatusView {
+            .filter(|_| place.complete_ms > 0);
+        let view = StatusView {
             partner: own.partner.to_string(),
             serving,
             hub: covenant
@@ -312,9 +327,10 @@ impl Node {
             key_check_value: key.map_or_else(String::new, |key| key.keys.key_check_value.to_string()),
             epochs: keys.status(),
             sources: self.config.source.len(),
-            persons: mark.complete_count,
+            persons: place.persons,
             synchronised_at: at.map(|at| at.to_string()),
-            batches_in_doubt: register.map_or(0, |register| register.in_doubt.len()),
+            batches_in_doubt: place.in_doubt,
+            last_sync: Some(self.synchroniser.book.view()),
             log_size_seen: self.inquirer.heads.largest(),
             witness_quorum: self.inquirer.heads.policy().needed().unwrap_or(1),
             witnessed_s: self.witnessed_s(),
@@ -329,7 +345,8 @@ impl Node {
                 .and_then(|_| self.answering.view().ok()),
             notifications: self.notification_counts(),
             canaries: self.canaries.view(),
-        }
+        };
+        (view, covenant.err().map(Failure::from))
     }
 }
 

@@ -44,6 +44,12 @@ impl Failure {
 
 impl From<LinkError> for Failure {
     fn from(error: LinkError) -> Self {
+        Self::from(&error)
+    }
+}
+
+impl From<&LinkError> for Failure {
+    fn from(error: &LinkError) -> Self {
         let en = error.to_string();
         match error {
             LinkError::Connect(cause) => {
@@ -74,7 +80,7 @@ impl From<LinkError> for Failure {
                 );
                 Self::new(why.code(), exit::INTEGRITY, en, nl)
             }
-            LinkError::State(error) => Self::node(&chain(&error)),
+            LinkError::State(error) => Self::node(&chain(error)),
             LinkError::Unreadable(what) => {
                 let nl = format!("het knooppunt stuurde iets onleesbaars: {what}");
                 Self::new("unreadable", exit::INTEGRITY, en, nl)
@@ -180,10 +186,16 @@ impl From<OfficerError> for Failure {
 
 impl From<SyncError> for Failure {
     fn from(error: SyncError) -> Self {
-        let en = chain(&error);
+        Self::from(&error)
+    }
+}
+
+impl From<&SyncError> for Failure {
+    fn from(error: &SyncError) -> Self {
+        let en = chain(error);
         match error {
             SyncError::Link(error) => error.into(),
-            SyncError::Source(error) => Self::source(&error),
+            SyncError::Source(error) => Self::source(error),
             SyncError::Shrunk { before, lost } => Self::new(
                 "shrunk",
                 exit::REFUSED,

@@ -18,7 +18,7 @@ use hitmachine_proto::v1::registry_service_client::RegistryServiceClient;
 use hitmachine_proto::v1::witness_service_client::WitnessServiceClient;
 use hitmachine_proto::{MAX_MESSAGE_BYTES, query, v1};
 use hitmachine_pseudonym::{DeploymentId, DeploymentKind};
-use hitmachine_service::client::{ConnectError, classify, connect_lazy};
+use hitmachine_service::client::{ConnectError, ShownCertificate, classify, connect_lazy_seeing};
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::Channel;
 use tonic::{Request, Status};
@@ -118,6 +118,7 @@ pub struct Own {
 /// The hub, as this node sees it.
 pub struct Link {
     channel: Channel,
+    certificate: ShownCertificate,
     own: Own,
     keys: Arc<Keys>,
     timeout: Duration,
@@ -141,9 +142,11 @@ impl Link {
         timeout: Duration,
         agreements: Arc<Agreements>,
     ) -> Result<Self, LinkError> {
-        let channel = connect_lazy(address, server_name, tls).map_err(LinkError::Connect)?;
+        let certificate = ShownCertificate::default();
+        let channel = connect_lazy_seeing(address, server_name, tls, certificate.clone());
         Ok(Self {
-            channel,
+            channel: channel.map_err(LinkError::Connect)?,
+            certificate,
             own,
             keys,
             timeout,
@@ -156,6 +159,11 @@ impl Link {
     /// What this node holds about its deployment.
     pub fn own(&self) -> &Own {
         &self.own
+    }
+
+    /// Until when the certificate is valid that the hub showed last, if it was connected to.
+    pub fn hub_certificate_end(&self) -> Option<jiff::Timestamp> {
+        self.certificate.not_after()
     }
 
     /// The pseudonym keys that this node holds.

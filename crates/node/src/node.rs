@@ -16,13 +16,14 @@ use hitmachine_service::tls::{TlsError, client_config, install_provider};
 use hitmachine_store::DbError;
 
 use crate::accounts::Accounts;
-use crate::agreements::Agreements;
+use crate::agreements::{Agreements, PastCovenant};
 use crate::alarm::Alarms;
 use crate::ask::Inquirer;
 use crate::canary::Canaries;
 use crate::config::NodeConfig;
 use crate::epochs::{HeldKey, Keys, Registers};
 use crate::heads::Heads;
+use crate::health::LastPlace;
 use crate::link::{Link, LinkError, Own};
 use crate::live::{Answering, LocalSet};
 use crate::notice::Which;
@@ -32,6 +33,7 @@ use crate::notification::Queue;
 use crate::screening::Screenings;
 use crate::state::{State, StateError, StateKey, Table};
 use crate::sync::Synchroniser;
+use crate::sync_book::SyncBook;
 use crate::witness::Witnessing;
 
 /// Why a node does not start.
@@ -126,6 +128,8 @@ pub struct Node {
     pub(crate) answering: Answering,
     pub(crate) screenings: Screenings,
     pub(crate) canaries: Canaries,
+    /// Where the own register was when somebody could last look.
+    pub(crate) place: LastPlace,
     accounts: Arc<Accounts>,
 }
 
@@ -140,6 +144,7 @@ struct Local {
     live_set: Arc<LocalSet>,
     screenings: Screenings,
     notifications: Option<Arc<Queue>>,
+    sync_book: SyncBook,
     accounts: Arc<Accounts>,
 }
 
@@ -170,6 +175,7 @@ impl Local {
             screenings: Screenings::open(&state, config.screening.keep_days)?,
             heads: Arc::new(heads),
             alarms: Arc::new(alarms),
+            sync_book: SyncBook::load(&state, &config.source, Arc::clone(clock))?,
             accounts: Arc::new(Accounts::load(
                 &state,
                 &config.partner,
@@ -284,6 +290,7 @@ impl Node {
             screenings,
             notifications,
             accounts,
+            sync_book,
         } = opened?;
         let timeout = Duration::from_secs(config.broker.timeout_seconds.max(1));
         let link = Link::new(
@@ -308,6 +315,7 @@ impl Node {
             clock: Arc::clone(&clock),
             registers: tokio::sync::Mutex::new(registers),
             local: live_set,
+            book: Arc::new(sync_book),
         };
         let signing = config.signing_key.as_ref();
         let signing = signing.map(|path| SecretFile::read(path, Purpose::RequestSigning));
@@ -341,6 +349,7 @@ impl Node {
             answering,
             screenings,
             canaries,
+            place: LastPlace::default(),
             accounts,
         })
     }
@@ -449,6 +458,14 @@ impl Node {
     /// The covenant that this node accepted last, whether or not the hub can be reached.
     pub fn covenant_held(&self) -> Option<Arc<Covenant>> {
         self.link.agreements().held()
+    }
+
+    /// The covenants that this node heard of, newest first.
+    ///
+    /// # Errors
+    /// [`StateError`].
+    pub fn covenant_history(&self) -> Result<Vec<PastCovenant>, StateError> {
+        self.link.agreements().history()
     }
 
     /// Hit notices that this node has.

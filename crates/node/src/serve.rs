@@ -131,6 +131,8 @@ async fn keep_in_step(node: &Arc<Node>) {
                 wait
             }
         };
+        let due = node.clock().now().checked_add(wait).ok();
+        node.synchroniser.book.plan(due);
         // Wait for the schedule, or for a change that is followed by a moment of rest.
         let mut last = synchronised.clone();
         while begun.elapsed() < wait {

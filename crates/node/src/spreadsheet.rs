@@ -14,6 +14,18 @@ pub(crate) fn writer(first: bool) -> csv::Writer<Vec<u8>> {
         .from_writer(if first { BOM.to_vec() } else { Vec::new() })
 }
 
+/// A whole file of these lines, no cell of it a formula.
+///
+/// # Errors
+/// As the writer, which is memory here.
+pub fn lines(lines: &[Vec<String>]) -> std::io::Result<Vec<u8>> {
+    let mut out = writer(true);
+    for line in lines {
+        out.write_record(line.iter().map(|cell| safe(cell)))?;
+    }
+    out.into_inner().map_err(csv::IntoInnerError::into_error)
+}
+
 /// Never a formula. White space in front would not keep a spreadsheet from computing it.
 pub(crate) fn safe(cell: &str) -> String {
     let formula = cell

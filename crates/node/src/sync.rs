@@ -24,6 +24,7 @@ use crate::live::LocalSet;
 use crate::register::{LocalRegister, Wanted, for_broker};
 use crate::source::{self, ReadOutcome, Source, SourceError};
 use crate::state::{LocalChange, StateError};
+use crate::sync_book::{SourceRead, SyncBook, source_read};
 use crate::view::IssueView;
 
 /// How many batches are written in one durable step before they are sent.
@@ -143,6 +144,9 @@ pub struct SyncOptions {
     pub full: bool,
     /// The source may have shrunk.
     pub confirm_shrink: bool,
+    /// The source may have lost up to so many persons: what somebody saw and confirmed, and not what it lost since.
+    #[serde(default)]
+    pub confirmed_loss: Option<u64>,
 }
 
 /// How a sync went.
@@ -198,6 +202,8 @@ pub struct Synchroniser {
     pub(crate) registers: tokio::sync::Mutex<Registers>,
     /// What a live partner answers from.
     pub(crate) local: Arc<LocalSet>,
+    /// How syncs went.
+    pub(crate) book: Arc<SyncBook>,
 }
 
 /// How one attempt ended.
@@ -217,12 +223,34 @@ impl Synchroniser {
             return Err(SyncError::NoSource);
         }
         let mut registers = self.registers.lock().await;
+        let running = self.book.begin();
+        let book = Arc::clone(&self.book);
+        let told: OnProgress = Arc::new(move |at| {
+            book.is_at(at);
+            progress(at);
+        });
+        let mut reads = Vec::new();
+        let result = self.run_once(&mut registers, options, told, &mut reads).await;
+        self.book.ended(reads, &result).await;
+        drop(running);
+        result
+    }
+
+    async fn run_once(
+        &self,
+        registers: &mut Registers,
+        options: SyncOptions,
+        progress: OnProgress,
+        reads: &mut Vec<SourceRead>,
+    ) -> Result<SyncReport, SyncError> {
         let begun = std::time::Instant::now();
         // Terms and classes may have changed since the last sync.
         self.link.forget_covenant();
         let covenant = self.link.covenant().await?;
         let (classes, term_days, live) = self.grant(&covenant)?;
-        let outcome = self.read(classes, Arc::clone(&progress)).await?;
+        let (outcome, read) = self.read(classes, Arc::clone(&progress)).await?;
+        *reads = read;
+        let outcome = outcome?;
         let read_in = begun.elapsed();
         if let Some(limit) = self
             .settings
@@ -328,31 +356,43 @@ impl Synchroniser {
         Ok((own.registers.clone(), own.registration_days, live))
     }
 
-    async fn read(&self, classes: Vec<SubjectClass>, progress: OnProgress) -> Result<ReadOutcome, SyncError> {
+    /// Reads all sources, up to the first that cannot be read; how each of them went comes along.
+    async fn read(
+        &self,
+        classes: Vec<SubjectClass>,
+        progress: OnProgress,
+    ) -> Result<(Result<ReadOutcome, SourceError>, Vec<SourceRead>), SyncError> {
         let (sources, admission) = (self.sources.clone(), self.admission.clone());
         // Ages change at midnight where people live, not in UTC.
         let zone = TimeZone::get("Europe/Amsterdam").unwrap_or(TimeZone::UTC);
         let today = self.clock.now().to_zoned(zone).date();
         let reading = tokio::task::spawn_blocking(move || {
-            let mut all = ReadOutcome::default();
+            let (mut all, mut reads) = (ReadOutcome::default(), Vec::new());
             for one in &sources {
                 let mut report = |done, total| progress(Progress::Reading { done, total });
-                let read = source::read(one, &admission, today, &classes, &mut report)?;
+                let read = source::read(one, &admission, today, &classes, &mut report);
+                reads.push(source_read(one, &read));
+                let read = match read {
+                    Ok(read) => read,
+                    Err(error) => return (Err(error), reads),
+                };
                 all.rows.extend(read.rows);
                 all.issues.extend(read.issues);
                 all.issue_count += read.issue_count;
                 all.total_rows += read.total_rows;
                 all.duplicates += read.duplicates;
             }
-            Ok(all)
+            (Ok(all), reads)
         });
-        reading.await.map_err(|_| SyncError::Stopped)?
+        reading.await.map_err(|_| SyncError::Stopped)
     }
 
     /// A broken export must not wipe a register.
     pub(crate) fn guard(&self, before: u64, lost: u64, options: SyncOptions) -> Result<(), SyncError> {
         let most = u128::from(before) * u128::from(self.settings.max_loss_percent.min(100));
-        if !options.confirm_shrink && u128::from(lost) * 100 > most {
+        let confirmed =
+            options.confirm_shrink || options.confirmed_loss.is_some_and(|confirmed| lost <= confirmed);
+        if !confirmed && u128::from(lost) * 100 > most {
             return Err(SyncError::Shrunk { before, lost });
         }
         Ok(())

@@ -17,6 +17,7 @@ use crate::language::Language;
 use crate::live::LiveView;
 use crate::notification::Counts;
 use crate::source::RowIssue;
+use crate::sync_book::SyncView;
 
 /// An answer whose proof has been checked.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -253,7 +254,7 @@ pub fn table(header: &[&str]) -> Table {
 }
 
 /// A row that was left out, for reports: never its value.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IssueView {
     /// File name without its folder.
     pub file: String,
@@ -317,6 +318,9 @@ pub struct StatusView {
     pub synchronised_at: Option<String>,
     /// Batches sent or written of which the hub's word is not in yet.
     pub batches_in_doubt: usize,
+    /// How the last syncs went, and how each source was read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_sync: Option<SyncView>,
     /// Largest size of the hub's log that this node has seen.
     pub log_size_seen: u64,
     /// Partners that must cosign the log; 0 if the policy asks for none.
@@ -380,6 +384,10 @@ impl StatusView {
             language.pick("Laatst gelijk met knooppunt", "Last in step with the hub"),
             at,
         ]);
+        if let Some(last) = self.last_sync.as_ref().filter(|_| self.sources > 0) {
+            let text = last.text(language);
+            table.add_row([language.pick("Laatste synchronisatie", "Last synchronisation"), &text]);
+        }
         table.add_row([
             language.pick("Logregels gezien", "Log entries seen"),
             &self.log_size_seen.to_string(),

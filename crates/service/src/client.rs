@@ -8,13 +8,14 @@
 mod error;
 mod opened;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
+use jiff::Timestamp;
 use rustls::crypto::SupportedKxGroup;
 use rustls::{ClientConfig, NamedGroup};
-use rustls_pki_types::ServerName;
+use rustls_pki_types::{CertificateDer, ServerName};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
@@ -23,6 +24,7 @@ use tonic::transport::{Channel, Endpoint, Uri};
 pub(crate) use self::error::is_about_a_certificate;
 pub use self::error::{ConnectError, classify};
 use self::opened::Opened;
+use crate::tls::certificate::validity;
 
 /// Time for the TCP connection.
 const TCP_TIMEOUT: Duration = Duration::from_secs(2);
@@ -53,6 +55,24 @@ pub async fn connect(
         .map_err(|error| classify(&error).unwrap_or(ConnectError::Protocol))
 }
 
+/// Until when the certificate is valid that the other side of a channel showed last. Clones share what they know.
+#[derive(Clone, Debug, Default)]
+pub struct ShownCertificate(Arc<Mutex<Option<Timestamp>>>);
+
+impl ShownCertificate {
+    /// The end of its validity; `None` before the first connection.
+    pub fn not_after(&self) -> Option<Timestamp> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn saw(&self, leaf: Option<&CertificateDer<'_>>) {
+        let validity = leaf.and_then(|leaf| validity(leaf).ok());
+        if let Some((_, end)) = validity {
+            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(end);
+        }
+    }
+}
+
 /// [`connect`] that returns at once and connects at the first call; the error of a call then goes through
 /// [`classify`].
 ///
@@ -63,7 +83,23 @@ pub fn connect_lazy(
     server_name: &str,
     tls: Arc<ClientConfig>,
 ) -> Result<Channel, ConnectError> {
-    let target = Target::new(endpoint, server_name, tls)?;
+    connect_lazy_seeing(endpoint, server_name, tls, ShownCertificate::default())
+}
+
+/// [`connect_lazy`] that remembers in `shown` until when the other side's certificate is valid.
+///
+/// # Errors
+/// [`ConnectError::Endpoint`] and [`ConnectError::ServerName`].
+pub fn connect_lazy_seeing(
+    endpoint: &str,
+    server_name: &str,
+    tls: Arc<ClientConfig>,
+    shown: ShownCertificate,
+) -> Result<Channel, ConnectError> {
+    let target = Target {
+        shown,
+        ..Target::new(endpoint, server_name, tls)?
+    };
     let connector = tower::service_fn(move |_: Uri| target.clone().open());
     Ok(settings(server_name)?.connect_with_connector_lazy(connector))
 }
@@ -94,6 +130,7 @@ struct Target {
     address: Arc<str>,
     server_name: ServerName<'static>,
     tls: TlsConnector,
+    shown: ShownCertificate,
 }
 
 impl Target {
@@ -109,6 +146,7 @@ impl Target {
             address: Arc::from(endpoint),
             server_name,
             tls: TlsConnector::from(tls),
+            shown: ShownCertificate::default(),
         })
     }
 
@@ -123,9 +161,9 @@ impl Target {
         tcp.set_nodelay(true).map_err(io)?;
         let greeting = async {
             let stream = self.tls.connect(self.server_name, tcp).await.map_err(io)?;
-            let group = stream
-                .get_ref()
-                .1
+            let session = stream.get_ref().1;
+            self.shown.saw(session.peer_certificates().and_then(<[_]>::first));
+            let group = session
                 .negotiated_key_exchange_group()
                 .map(SupportedKxGroup::name);
             if group != Some(NamedGroup::X25519MLKEM768) {

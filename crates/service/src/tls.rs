@@ -8,7 +8,7 @@
 //! Private keys pass the same checks as key files ([`crate::secret`]). Certificate and key are read again when their
 //! files change; the authority is read at start only.
 
-mod certificate;
+pub(crate) mod certificate;
 mod identity;
 
 use std::io;
@@ -206,6 +206,16 @@ pub fn pages_config(identity: &TlsIdentity) -> Result<Arc<ServerConfig>, TlsErro
         .with_cert_resolver(Arc::new(reloading));
     config.alpn_protocols = vec![PAGES_ALPN.to_vec()];
     Ok(Arc::new(config))
+}
+
+/// From when until when the first certificate of a PEM file is valid, whether or not that is now.
+///
+/// # Errors
+/// [`TlsError::Read`], [`TlsError::Certificate`].
+pub fn validity_of_file(path: &Path) -> Result<(Timestamp, Timestamp), TlsError> {
+    let leaf = certificates(path)?.into_iter().next();
+    let validity = leaf.and_then(|leaf| certificate::validity(&leaf).ok());
+    validity.ok_or_else(|| TlsError::Certificate { path: path.to_owned() })
 }
 
 pub(crate) fn setup(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> TlsError {

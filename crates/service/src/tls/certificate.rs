@@ -65,7 +65,7 @@ pub fn certificate_facts(der: &[u8]) -> Result<CertificateFacts, CertificateErro
 }
 
 /// Begin and end of a certificate that need not name an OIN, such as the broker's own.
-pub(super) fn validity(der: &[u8]) -> Result<(Timestamp, Timestamp), CertificateError> {
+pub(crate) fn validity(der: &[u8]) -> Result<(Timestamp, Timestamp), CertificateError> {
     dates(&parse(der)?)
 }
 
