@@ -1,9 +1,11 @@
 //! `hitmachine demo`: the real thing with made-up people.
 
+mod consoles;
 mod officer;
 mod partners;
 mod show;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -32,6 +34,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
+use self::consoles::Consoles;
 use self::officer::PersonReport;
 use self::partners::Told;
 use self::show::Show;
@@ -80,7 +83,7 @@ struct Summary {
     persons: usize,
     households_without_municipal_indication: usize,
     of_those_known_at_om: usize,
-    hits_per_partner: std::collections::BTreeMap<String, usize>,
+    hits_per_partner: BTreeMap<String, usize>,
     equals_ground_truth: bool,
     receipts_verified: usize,
     log_size: u64,
@@ -132,8 +135,8 @@ async fn demo(arguments: Arguments) -> Result<(), Failure> {
     let mut nodes = Vec::new();
     let mut live = None;
     let mut witnessing = tokio::task::JoinSet::new();
-    for partner in deployment.registering().chain([COORDINATOR]) {
-        let node = Arc::new(open(&deployment, partner, broker.running.address).await?);
+    for (partner, place) in deployment.registering().chain([COORDINATOR]).zip(0..) {
+        let node = Arc::new(open(&deployment, partner, broker.running.address, place).await?);
         let witness = Arc::clone(&node);
         witnessing.spawn(async move { witness.witness().await });
         let follower = Arc::clone(&node);
@@ -327,10 +330,16 @@ fn ended(outcome: Result<Result<(), StartError>, tokio::task::JoinError>) -> Fai
     }
 }
 
-async fn open(deployment: &Deployment, partner: &str, broker: SocketAddr) -> Result<Node, Failure> {
+async fn open(
+    deployment: &Deployment,
+    partner: &str,
+    broker: SocketAddr,
+    place: u16,
+) -> Result<Node, Failure> {
     let mut config = NodeConfig::load(&deployment.node_config(partner))
         .map_err(|error| Failure::from_error(&error, exit::USAGE))?;
     config.broker.address = broker.to_string();
+    config.console = Some(consoles::section(place));
     Node::open(config)
         .await
         .map_err(|error| Failure::from_error(&error, error.exit_code()))
@@ -564,11 +573,14 @@ async fn serve_until(
     nodes: Vec<(&str, Arc<Node>)>,
     show: &Show,
 ) -> Result<(), Failure> {
+    let consoles = Consoles::set_up(deployment, &nodes).await?;
     let (trigger, stopping) = shutdown::channel();
     let mut serving = tokio::task::JoinSet::new();
-    for (_, node) in nodes {
+    let mut urls = BTreeMap::new();
+    for (partner, node) in nodes {
         let console = Console::bind(Arc::clone(&node)).await;
         let console = console.map_err(|error| Failure::from_error(&error, exit::REFUSED))?;
+        urls.extend(console.as_ref().map(|console| (partner.to_owned(), console.url().to_owned())));
         let pages = async {
             match console {
                 Some(console) => console.serve().await,
@@ -578,8 +590,11 @@ async fn serve_until(
         let stopping = stopping.clone().wait();
         serving.spawn(hitmachine_node::serve::serve(node, stopping, pages, || ()));
     }
-    show.running(deployment, broker);
-    stop.await;
+    show.running(deployment, broker, &consoles.text(show, &urls));
+    tokio::select! {
+        () = stop => (),
+        () = consoles.keep_codes(show) => (),
+    }
     trigger.fire();
     while let Some(ended) = serving.join_next().await {
         ended

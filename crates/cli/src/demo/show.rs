@@ -145,18 +145,46 @@ impl Show {
         self.line(&format!("{rows}"));
     }
 
-    pub(super) fn running(&self, deployment: &Deployment, broker: &Broker) {
+    /// A line at the bottom that may change, if somebody watches.
+    pub(super) fn line_that_changes(&self) -> ProgressBar {
+        let watched = !self.quiet && std::io::stderr().is_terminal();
+        let target = if watched {
+            ProgressDrawTarget::stderr()
+        } else {
+            ProgressDrawTarget::hidden()
+        };
+        let line = ProgressBar::with_draw_target(None, target);
+        // The template is a constant; were it wrong, the default style would show.
+        if let Ok(style) = ProgressStyle::with_template("{msg}") {
+            line.set_style(style);
+        }
+        line
+    }
+
+    pub(super) fn running(&self, deployment: &Deployment, broker: &Broker, accounts: &str) {
         let metrics = broker
             .running
             .metrics
             .map_or_else(|| "-".to_owned(), |at| format!("http://{at}/metrics"));
-        let config = deployment.node_config("leerplicht");
         self.line(&format!(
-            "\n{} {}\n{} hitmachine-node --config {} status\n{}",
+            "\n{}\n{accounts}\n{} {}\n{} {}\n{} {metrics}\n{} hitmachine-node --config {} status\n{}",
+            self.pick(
+                "Werk er zelf mee, in de browser. Dit zijn verzonnen personen met een eigen account:",
+                "Work with it yourself, in a browser. These are made-up people with an account of their own:"
+            ),
+            self.pick(
+                "De code verandert elke halve minuut; hij staat ook in:",
+                "The code changes each half minute; it also stands in:"
+            ),
+            deployment.dir().join("codes.txt").display(),
+            self.pick(
+                "Verzonnen personen om naar te vragen, en een lijst voor een screening, staan in:",
+                "Made-up persons to ask about, and a list to screen, are in:"
+            ),
+            deployment.registers().display(),
             self.pick("Meetwaarden:", "Metrics:"),
-            metrics,
-            self.pick("Probeer in een ander venster:", "Try in another window:"),
-            config.display(),
+            self.pick("Of in een ander venster:", "Or in another window:"),
+            deployment.node_config("leerplicht").display(),
             self.pick(
                 "De demo draait door tot Ctrl-C.",
                 "The demo runs on until Ctrl-C."
