@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use fantoccini::cookies::Cookie;
 use fantoccini::{Client, ClientBuilder};
 use hitmachine_testkit::process::free_address;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -146,13 +147,11 @@ impl Browser {
     pub async fn visit_as(&self, desk: &Desk, user: &str, path: &str) {
         self.client.goto(&format!("{}/sign-in", desk.url)).await.unwrap();
         let (name, value) = desk.session(user);
-        // `WebDriver` would give it a domain, which `__Host-` does not allow.
-        self.devtools(
-            "Network.setCookie",
-            &json!({"name": name, "value": value, "url": desk.url, "path": "/", "secure": true,
-                    "httpOnly": true, "sameSite": "Strict"}),
-        )
-        .await;
+        let mut cookie = Cookie::new(name, value);
+        cookie.set_path("/");
+        cookie.set_secure(true);
+        cookie.set_http_only(true);
+        self.client.add_cookie(cookie).await.unwrap();
         self.client.goto(&format!("{}{path}", desk.url)).await.unwrap();
     }
 

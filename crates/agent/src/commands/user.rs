@@ -287,7 +287,7 @@ impl Shell {
                 )
             ),
             None => format!(
-                "{}: {} ({} {})\n{} {}",
+                "{}: {} {} {}\n{} {}",
                 language.pick("Het logboek van inlogs is heel", "The book of sign-ins is whole"),
                 checked.entries,
                 language.pick("regels, de laatste is nummer", "entries, the last is number"),

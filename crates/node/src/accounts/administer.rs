@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::book::{Kind, New};
 use super::record::{Record, check_roles, kept_id};
+use super::recovery::KeptCodes;
 use super::totp::{SecondFactor, Secret};
 use super::{AccountError, Accounts, InitialPassword, PasswordRule, Roles, User, password};
 
@@ -20,6 +21,7 @@ pub struct NewUser {
 }
 
 /// An account as administrators see it: no secret.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UserView {
     /// User name.
@@ -108,7 +110,7 @@ impl Accounts {
         let initial = InitialPassword::random()?;
         record.password = Some(password::hash(initial.expose_text())?);
         record.must_change = true;
-        self.insert(record, Some(by))?;
+        self.insert(&record, Some(by))?;
         Ok(initial)
     }
 
@@ -124,7 +126,7 @@ impl Accounts {
                 if !roles.administers {
                     self.not_the_last(record)?;
                 }
-                record.user.roles = roles.clone();
+                record.user.roles.clone_from(roles);
                 Ok(())
             },
             |before, _| {
@@ -195,7 +197,7 @@ impl Accounts {
                 record.password = Some(hash);
                 record.must_change = true;
                 record.second = None;
-                record.recovery = Default::default();
+                record.recovery = KeptCodes::default();
                 Ok(())
             },
             |_, _| {
@@ -255,7 +257,7 @@ impl Accounts {
                 record.password = Some(hash);
                 record.must_change = false;
                 record.second = Some(second);
-                record.recovery = Default::default();
+                record.recovery = KeptCodes::default();
                 Ok(())
             },
             |_, _| {

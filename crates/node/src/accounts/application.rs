@@ -157,7 +157,7 @@ impl Accounts {
         };
         let application = &kept.application;
         let purposes = application.purposes.as_ref();
-        let purposes = purposes.map_or_else(String::new, |purposes| format!("; {}", purposes.join(", ")));
+        let purposes = purposes.map_or_else(String::new, |purposes| format!(";{}", purposes.join(", ")));
         let detail = format!("{}{purposes}", application.roles);
         let user = application.user();
         self.book

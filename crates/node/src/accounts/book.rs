@@ -264,6 +264,9 @@ impl<'a> New<'a> {
     }
 }
 
+/// An entry's hash, the entry, and the bytes that are hashed.
+type Read = ([u8; 32], Entry, Vec<u8>);
+
 /// Where the book begins and ends.
 #[derive(Clone, Serialize, Deserialize)]
 struct Mark {
@@ -419,7 +422,7 @@ impl Book {
     }
 
     /// The entry of a number with its hash and its bytes; none if it is not there or cannot be read.
-    fn read(&self, number: u64) -> Result<Option<([u8; 32], Entry, Vec<u8>)>, StateError> {
+    fn read(&self, number: u64) -> Result<Option<Read>, StateError> {
         let Some(value) = self.table.get(&key(number))? else {
             return Ok(None);
         };

@@ -7,7 +7,7 @@ fn filled(count: u64) -> super::super::tests::Bench {
     let bench = bench();
     for number in 0..count {
         let user = format!("user{}", number % 3);
-        let kind = if number % 2 == 0 {
+        let kind = if number.is_multiple_of(2) {
             Kind::SignIn
         } else {
             Kind::SignOut

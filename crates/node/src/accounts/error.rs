@@ -12,7 +12,7 @@ use crate::state::StateError;
 #[non_exhaustive]
 pub enum AccountError {
     /// No such account or application, or it is blocked.
-    #[error("no such account")]
+    #[error("no such account or application")]
     Unknown,
     /// There is one already.
     #[error("an account of this name exists")]
@@ -65,7 +65,7 @@ impl AccountError {
     /// For people, in Dutch.
     pub fn text_nl(&self) -> &'static str {
         match self {
-            Self::Unknown => "Dit account is er niet.",
+            Self::Unknown => "Dit account of deze toepassing is er niet.",
             Self::Exists => "Deze naam is al in gebruik.",
             Self::Name => {
                 "Een gebruikersnaam heeft 1 tot 64 letters, cijfers en de tekens . _ - @. Een naam voor mensen heeft 1 tot \

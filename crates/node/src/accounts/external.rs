@@ -29,7 +29,7 @@ impl Accounts {
                     external: true,
                     ..Record::new(user, self.clock.now())?
                 };
-                self.insert(record, Some(PROVIDER))?;
+                self.insert(&record, Some(PROVIDER))?;
             }
             Some(record) if !record.external => return Err(AccountError::Exists),
             Some(record) if record.blocked => {
@@ -48,8 +48,8 @@ impl Accounts {
         self.change(
             id,
             |record| {
-                record.user.name = name.trim().to_owned();
-                record.user.roles = roles.clone();
+                name.trim().clone_into(&mut record.user.name);
+                record.user.roles.clone_from(roles);
                 Ok(())
             },
             |before, after| {

@@ -114,7 +114,7 @@ impl Accounts {
     /// # Errors
     /// [`AccountError::Exists`], [`AccountError::Name`], [`AccountError::Roles`], [`AccountError::State`].
     pub fn add(&self, user: &User) -> Result<(), AccountError> {
-        self.insert(Record::new(user.clone(), self.clock.now())?, None)
+        self.insert(&Record::new(user.clone(), self.clock.now())?, None)
     }
 
     /// The account of this name, also if it is blocked.

@@ -17,7 +17,7 @@ pub(super) fn random() -> Result<Zeroizing<String>, StateError> {
     // Made in full size at once: a string that grows leaves copies behind.
     let mut text = Zeroizing::new(String::with_capacity(LENGTH + LENGTH / GROUP));
     for (place, byte) in bytes.iter().enumerate() {
-        if place > 0 && place % GROUP == 0 {
+        if place > 0 && place.is_multiple_of(GROUP) {
             text.push('-');
         }
         text.push(char::from(ALPHABET[usize::from(byte % 32)]));

@@ -134,7 +134,7 @@ impl Accounts {
     }
 
     /// A new account; who made it goes into the book.
-    pub(super) fn insert(&self, record: Record, by: Option<&str>) -> Result<(), AccountError> {
+    pub(super) fn insert(&self, record: &Record, by: Option<&str>) -> Result<(), AccountError> {
         let _one = self.one_at_a_time();
         if self.users.get(record.user.id.as_bytes())?.is_some() {
             return Err(AccountError::Exists);
@@ -142,7 +142,7 @@ impl Accounts {
         let roles = record.user.roles.to_string();
         let new = New::of(Kind::Created, &record.user.id).with(&roles);
         self.book.write(&New { by, ..new })?;
-        self.put(&record)
+        self.put(record)
     }
 
     /// Changes an account, after the book says so.

@@ -151,16 +151,19 @@ impl Accounts {
         let hash = record.password.as_deref().unwrap_or(nobodys);
         self.count(Step::Password, &id)?;
         let right = password::is(password, hash)?;
-        let reason = match &record {
+        // Meanwhile it may have been changed or blocked.
+        let now = self.record(&id)?.filter(|now| now.password == record.password);
+        let reason = match now.as_ref().unwrap_or(&record) {
+            _ if now.is_none() => Step::Password.reason(),
             Record { password: None, .. } => "no_password",
             Record { blocked: true, .. } if right => "blocked",
-            _ if right => {
+            record if right => {
                 self.forgive(Step::Password, &id)?;
                 if !password::is_of_today(hash) {
                     self.hash_anew(&id, hash, password)?;
                 }
-                let next = next(&record);
-                return Ok((self.wait(&record, next, false)?, next));
+                let next = next(record);
+                return Ok((self.wait(record, next, false)?, next));
             }
             _ => Step::Password.reason(),
         };
@@ -195,16 +198,22 @@ impl Accounts {
     pub fn new_password(&self, token: &PendingToken, new: &str) -> Result<Next, SignInError> {
         let user = self.at(token, Next::NewPassword)?;
         let hash = self.good_password(&user, new)?;
-        let record = self.change(
+        let changed = self.change(
             &user,
             |record| {
+                if record.blocked || !record.must_change {
+                    return Err(AccountError::Unknown);
+                }
                 record.password = Some(hash);
                 record.must_change = false;
                 Ok(())
             },
             |_, _| self.book.write(&New::of(Kind::Password, &user)),
-        )?;
-        let next = next(&record);
+        );
+        let next = match changed {
+            Err(AccountError::Unknown) => return Err(SignInError::Over),
+            changed => next(&changed?),
+        };
         self.forget_waiting(&user, Some(token));
         let secret = (next == Next::Enrol).then(Secret::random).transpose()?;
         let moved = self.waiting_mut(token, |waiting| {

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use super::record::{Record, kept_id};
 use super::{
     AccountError, Accounts, Application, Checked, Entries, Filter, NewApplication, NewUser, Roles, User,
     UserView,
@@ -210,12 +211,13 @@ impl Accounts {
                 roles,
                 set_up: Some(set_up),
             } => {
-                let id = super::record::kept_id(&id);
-                self.add(&User {
+                let id = kept_id(&id);
+                let user = User {
                     id: id.clone(),
                     name,
                     roles,
-                })?;
+                };
+                self.insert(&Record::new(user, self.clock.now())?, Some(&by))?;
                 if let Err(error) = self.set_up(&id, &set_up.password, &set_up.totp) {
                     // Half an account is none.
                     self.remove(&id, &by)?;

@@ -60,11 +60,11 @@ impl Secret {
             let value = BASE32
                 .iter()
                 .position(|each| *each == byte.to_ascii_uppercase())?;
-            bits = bits << 5 | u32::try_from(value).ok()?;
+            bits = (bits << 5) | u32::try_from(value).ok()?;
             held += 5;
             if held >= 8 {
                 held -= 8;
-                *secret.0.get_mut(at)? = u8::try_from(bits >> held & 0xff).ok()?;
+                *secret.0.get_mut(at)? = u8::try_from((bits >> held) & 0xff).ok()?;
                 bits &= (1 << held) - 1;
                 at += 1;
             }
@@ -77,9 +77,9 @@ impl Secret {
         for five in self.0.chunks(5) {
             let number = five
                 .iter()
-                .fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
+                .fold(0_u64, |number, byte| (number << 8) | u64::from(*byte));
             for place in (0..8).rev() {
-                let value = usize::try_from(number >> (place * 5) & 31).unwrap_or(0);
+                let value = usize::try_from((number >> (place * 5)) & 31).unwrap_or(0);
                 text.push(char::from(BASE32[value]));
             }
         }

@@ -12,7 +12,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use hitmachine_core::volume;
-use hitmachine_node::accounts::{NewUser, UserView, is_user_id};
+use hitmachine_node::accounts::{NewUser, Roles, UserView, is_user_id};
 use jiff::Timestamp;
 
 use crate::app::App;
@@ -134,7 +134,7 @@ impl NewPage {
 
 async fn new(visitor: Visitor, page: Page, State(app): State<App>) -> Result<Response, Problem> {
     visitor.caller.administrator()?;
-    let roles = RoleFields::new(&app, &page, &Default::default());
+    let roles = RoleFields::new(&app, &page, &Roles::default());
     html(&NewPage {
         page,
         id: String::new(),
@@ -166,9 +166,8 @@ async fn create(State(app): State<App>, page: Page, posted: Posted) -> Result<Re
     };
     if let Some(problem) = failed {
         let field = match problem.code.as_str() {
-            "account_exists" => "id",
             "account_name" if is_user_id(&new.id) => "name",
-            "account_name" => "id",
+            "account_exists" | "account_name" => "id",
             "account_roles" | "covenant_role" => "asks_as",
             _ => return Err(problem),
         };
