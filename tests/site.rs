@@ -179,7 +179,10 @@ impl Visitor {
                 held.insert(name.to_owned(), value.to_owned());
             }
         }
-        let pairs: Vec<String> = held.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let pairs: Vec<String> = held
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
         self.cookie = (!pairs.is_empty()).then(|| pairs.join("; "));
     }
 

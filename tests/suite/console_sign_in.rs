@@ -1,7 +1,10 @@
 //! Signing in: the first time, with a code, with a recovery code, from the keyboard, without scripts, and when it goes wrong.
 #![expect(clippy::unwrap_used, reason = "a test that fails panics")]
 
+use std::time::Duration;
+
 use fantoccini::Locator;
+use fantoccini::elements::Element;
 use fantoccini::key::Key;
 use hitmachine_node::accounts::NewUser;
 use hitmachine_tests::browser::{Browser, Look};
@@ -21,10 +24,28 @@ async fn fill(browser: &Browser, id: &str, text: &str) {
     field.send_keys(text).await.unwrap();
 }
 
-/// Presses the form's main button, and waits for the next page.
-async fn press(browser: &Browser) {
-    let button = browser.client.find(Locator::Css("main form .button--primary")).await.unwrap();
+/// Presses what this selector finds, and waits for the next page.
+async fn press_on(browser: &Browser, selector: &str) {
+    let before = browser.client.find(Locator::Css("html")).await.unwrap();
+    let button = browser.client.find(Locator::Css(selector)).await.unwrap();
     button.click().await.unwrap();
+    next_page(browser, &before).await;
+}
+
+/// Waits until this page is another.
+async fn next_page(browser: &Browser, before: &Element) {
+    for _ in 0..600 {
+        if before.tag_name().await.is_err() && browser.client.find(Locator::Css("footer")).await.is_ok() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("no other page came after {}", path(browser).await);
+}
+
+/// Presses the form's main button.
+async fn press(browser: &Browser) {
+    press_on(browser, "main form .button--primary").await;
 }
 
 async fn title(browser: &Browser) -> String {
@@ -62,9 +83,13 @@ async fn the_first_time_one_chooses_a_password_and_couples_an_app() {
         name: "J. <b>Jansen</b>".into(),
         roles: roles(Some("informatiecoordinator"), false, false),
     };
-    let initial = desk.node.accounts().create(new, "test").unwrap();
+    let initial = desk.node.accounts().create(&new, "test").unwrap();
     let browser = Browser::open(Look::default()).await;
-    browser.client.goto(&format!("{}/history", desk.url)).await.unwrap();
+    browser
+        .client
+        .goto(&format!("{}/account?done=no", desk.url))
+        .await
+        .unwrap();
     assert_eq!(path(&browser).await, "/sign-in");
     assert!(title(&browser).await.starts_with("Inloggen"));
     look(&browser, "sign_in_1280_light").await;
@@ -74,7 +99,12 @@ async fn the_first_time_one_chooses_a_password_and_couples_an_app() {
     fill(&browser, "user", "jansen").await;
     fill(&browser, "password", "niet het wachtwoord").await;
     press(&browser).await;
-    assert!(browser.source().await.contains("De gebruikersnaam of het wachtwoord klopt niet."));
+    assert!(
+        browser
+            .source()
+            .await
+            .contains("De gebruikersnaam of het wachtwoord klopt niet.")
+    );
     assert!(!browser.source().await.contains("niet het wachtwoord"));
     look(&browser, "sign_in_wrong_1280_light").await;
     fill(&browser, "password", initial.expose_text()).await;
@@ -101,48 +131,84 @@ async fn the_first_time_one_chooses_a_password_and_couples_an_app() {
     assert!(browser.source().await.contains("&lt;b&gt;Jansen"));
     assert!(browser.client.find(Locator::Css("main svg path")).await.is_ok());
     look(&browser, "sign_in_enrol_1280_light").await;
-    browser.client.find(Locator::Css("summary")).await.unwrap().click().await.unwrap();
-    let secret = browser.client.find(Locator::Css("details code")).await.unwrap().text().await.unwrap();
+    browser
+        .client
+        .find(Locator::Css("summary"))
+        .await
+        .unwrap()
+        .click()
+        .await
+        .unwrap();
+    let secret = browser
+        .client
+        .find(Locator::Css("details code"))
+        .await
+        .unwrap()
+        .text()
+        .await
+        .unwrap();
     fill(&browser, "code", "000000").await;
     press(&browser).await;
     assert!(title(&browser).await.starts_with("Fout: "));
     look(&browser, "sign_in_enrol_wrong_1280_light").await;
-    fill(&browser, "code", &telephone::code(&secret, -1)).await;
+    fill(&browser, "code", &telephone::code(&secret, 0)).await;
     press(&browser).await;
 
-    assert!(title(&browser).await.starts_with("Bewaar uw herstelcodes"), "{}", title(&browser).await);
+    assert!(
+        title(&browser).await.starts_with("Bewaar uw herstelcodes"),
+        "{}",
+        title(&browser).await
+    );
     look(&browser, "sign_in_recovery_1280_light").await;
     let codes = browser.client.find_all(Locator::Css("li code")).await.unwrap();
     assert_eq!(codes.len(), 10);
     let recovery = codes[3].text().await.unwrap();
     press_link(&browser).await;
-    // Where one wanted to go at first; no longer stopped.
-    assert_eq!(path(&browser).await, "/history");
+    // Where one wanted to go at first.
+    assert!(
+        browser
+            .client
+            .current_url()
+            .await
+            .unwrap()
+            .as_str()
+            .ends_with("/account?done=no")
+    );
 
-    // The codes are shown once, and nothing of it is left in the browser's storage.
-    browser.client.back().await.unwrap();
-    assert!(!browser.source().await.contains(&recovery));
+    // Nothing is left in the browser's storage, and the codes are shown once.
     let kept = "return JSON.stringify(localStorage) + JSON.stringify(sessionStorage) + document.cookie";
     assert_eq!(browser.client.execute(kept, vec![]).await.unwrap(), "{}{}");
+    browser.client.back().await.unwrap();
+    assert!(!browser.source().await.contains(&recovery));
 
     account_pages(&browser, &desk, &secret, &recovery).await;
 }
 
 async fn press_link(browser: &Browser) {
-    let link = browser.client.find(Locator::Css("main a.button--primary")).await.unwrap();
-    link.click().await.unwrap();
+    press_on(browser, "main a.button--primary").await;
 }
 
 /// What somebody does to their own account.
 async fn account_pages(browser: &Browser, desk: &Desk, secret: &str, recovery: &str) {
     let other = desk.visitor("jansen");
-    browser.client.goto(&format!("{}/account", desk.url)).await.unwrap();
+    browser
+        .client
+        .goto(&format!("{}/account", desk.url))
+        .await
+        .unwrap();
     let source = browser.source().await;
-    assert!(source.contains("Rol in het convenant: informatiecoordinator") && source.contains("Nog 10 te gebruiken"));
+    assert!(
+        source.contains("Rol in het convenant: informatiecoordinator")
+            && source.contains("Nog 10 te gebruiken")
+    );
     assert!(source.contains("Deze browser") && source.contains("Andere browser"));
     look(browser, "account_1280_light").await;
 
-    browser.client.goto(&format!("{}/account/password", desk.url)).await.unwrap();
+    browser
+        .client
+        .goto(&format!("{}/account/password", desk.url))
+        .await
+        .unwrap();
     look(browser, "account_password_1280_light").await;
     fill(browser, "password", "niet het wachtwoord").await;
     fill(browser, "password-new", "een heel ander wachtwoord").await;
@@ -158,33 +224,72 @@ async fn account_pages(browser: &Browser, desk: &Desk, secret: &str, recovery: &
     // The other browser is signed out, this one is not.
     assert_eq!(other.get("/account").await.status, 303);
 
-    browser.client.goto(&format!("{}/account/recovery", desk.url)).await.unwrap();
+    browser
+        .client
+        .goto(&format!("{}/account/recovery", desk.url))
+        .await
+        .unwrap();
     look(browser, "account_confirm_1280_light").await;
     fill(browser, "password", "een heel ander wachtwoord").await;
     press(browser).await;
     assert!(!browser.source().await.contains(recovery));
     look(browser, "account_codes_1280_light").await;
-    let code = browser.client.find(Locator::Css("li code")).await.unwrap().text().await.unwrap();
+    let code = browser
+        .client
+        .find(Locator::Css("li code"))
+        .await
+        .unwrap()
+        .text()
+        .await
+        .unwrap();
 
-    browser.client.goto(&format!("{}/account/app", desk.url)).await.unwrap();
+    browser
+        .client
+        .goto(&format!("{}/account/app", desk.url))
+        .await
+        .unwrap();
     fill(browser, "password", "een heel ander wachtwoord").await;
     press(browser).await;
     assert_eq!(path(browser).await, "/sign-in/enrol");
-    browser.client.find(Locator::Css("summary")).await.unwrap().click().await.unwrap();
-    let anew = browser.client.find(Locator::Css("details code")).await.unwrap().text().await.unwrap();
+    browser
+        .client
+        .find(Locator::Css("summary"))
+        .await
+        .unwrap()
+        .click()
+        .await
+        .unwrap();
+    let anew = browser
+        .client
+        .find(Locator::Css("details code"))
+        .await
+        .unwrap()
+        .text()
+        .await
+        .unwrap();
     assert_ne!(anew, secret);
-    fill(browser, "code", &telephone::code(&anew, -1)).await;
+    fill(browser, "code", &telephone::code(&anew, 0)).await;
     press(browser).await;
-    let again = browser.client.find(Locator::Css("li code")).await.unwrap().text().await.unwrap();
+    let again = browser
+        .client
+        .find(Locator::Css("li code"))
+        .await
+        .unwrap()
+        .text()
+        .await
+        .unwrap();
     assert_ne!(again, code);
     press_link(browser).await;
     assert_eq!(path(browser).await, "/account");
 
     // Signed out everywhere: this browser too.
-    let button = browser.client.find(Locator::Css("main form button")).await.unwrap();
-    button.click().await.unwrap();
+    press_on(browser, "main form button").await;
     assert!(browser.source().await.contains("U bent uitgelogd."));
-    browser.client.goto(&format!("{}/account", desk.url)).await.unwrap();
+    browser
+        .client
+        .goto(&format!("{}/account", desk.url))
+        .await
+        .unwrap();
     assert_eq!(path(browser).await, "/sign-in");
 
     // With a recovery code, without scripts this time; it works once.
@@ -196,7 +301,11 @@ async fn account_pages(browser: &Browser, desk: &Desk, secret: &str, recovery: &
     .await;
     plain.client.goto(&format!("{}/account", desk.url)).await.unwrap();
     plain.picture("sign_in_375_light").await;
-    for (typed, fine) in [("aaaa-aaaa-aaaa-aaaa", false), (again.as_str(), true), (again.as_str(), false)] {
+    for (typed, fine) in [
+        ("aaaa-aaaa-aaaa-aaaa", false),
+        (again.as_str(), true),
+        (again.as_str(), false),
+    ] {
         if path(&plain).await == "/sign-in" {
             fill(&plain, "user", "Jansen ").await;
             fill(&plain, "password", "een heel ander wachtwoord").await;
@@ -204,7 +313,14 @@ async fn account_pages(browser: &Browser, desk: &Desk, secret: &str, recovery: &
         }
         assert_eq!(path(&plain).await, "/sign-in/code");
         if plain.client.find(Locator::Css("details[open]")).await.is_err() {
-            plain.client.find(Locator::Css("summary")).await.unwrap().click().await.unwrap();
+            plain
+                .client
+                .find(Locator::Css("summary"))
+                .await
+                .unwrap()
+                .click()
+                .await
+                .unwrap();
         }
         plain.picture("sign_in_code_375_light").await;
         fill(&plain, "code-recovery", typed).await;
@@ -213,8 +329,7 @@ async fn account_pages(browser: &Browser, desk: &Desk, secret: &str, recovery: &
             assert_eq!(path(&plain).await, "/account");
             assert!(plain.source().await.contains("Nog 9 te gebruiken"));
             plain.picture("account_375_light").await;
-            let out = plain.client.find(Locator::Css("form[action='/sign-out'] button")).await.unwrap();
-            out.click().await.unwrap();
+            press_on(&plain, "form[action='/sign-out'] button").await;
             assert_eq!(path(&plain).await, "/sign-in");
             plain.client.goto(&format!("{}/account", desk.url)).await.unwrap();
         } else {
@@ -233,31 +348,38 @@ async fn with_the_keyboard_alone_one_reaches_the_page_in_two_loads() {
         ..Look::default()
     })
     .await;
-    browser.client.goto(&format!("{}/sign-in", desk.url)).await.unwrap();
+    browser
+        .client
+        .goto(&format!("{}/sign-in", desk.url))
+        .await
+        .unwrap();
     tab_to(&browser, "user").await;
     type_on(&browser, "pietersen").await;
     tab_to(&browser, "password").await;
     type_on(&browser, PASSWORD).await;
-    type_on(&browser, &Key::Enter.to_string()).await;
+    enter(&browser).await;
     // The first page load after the sign-in page.
     assert_eq!(path(&browser).await, "/sign-in/code");
     look(&browser, "sign_in_code_1280_dark").await;
     tab_to(&browser, "code").await;
     type_on(&browser, "12345").await;
-    type_on(&browser, &Key::Enter.to_string()).await;
+    enter(&browser).await;
     assert!(title(&browser).await.starts_with("Fout: "));
     look(&browser, "sign_in_code_wrong_1280_dark").await;
     tab_to(&browser, "code").await;
     let code = telephone::code(SECRET, 0);
     type_on(&browser, &format!("{} {}", &code[..3], &code[3..])).await;
-    type_on(&browser, &Key::Enter.to_string()).await;
+    enter(&browser).await;
     // The second: who holds one role is at its page.
     assert_eq!(path(&browser).await, "/ask");
 
     // Back shows nothing of before, and after signing out nothing of this session.
-    browser.client.goto(&format!("{}/account", desk.url)).await.unwrap();
-    let out = browser.client.find(Locator::Css("form[action='/sign-out'] button")).await.unwrap();
-    out.click().await.unwrap();
+    browser
+        .client
+        .goto(&format!("{}/account", desk.url))
+        .await
+        .unwrap();
+    press_on(&browser, "form[action='/sign-out'] button").await;
     assert!(browser.source().await.contains("U bent uitgelogd."));
     look(&browser, "sign_in_out_1280_dark").await;
     browser.client.back().await.unwrap();
@@ -271,9 +393,18 @@ async fn type_on(browser: &Browser, text: &str) {
     here.send_keys(text).await.unwrap();
 }
 
+/// Sends the form from the keyboard.
+async fn enter(browser: &Browser) {
+    let before = browser.client.find(Locator::Css("html")).await.unwrap();
+    type_on(browser, &Key::Enter.to_string()).await;
+    next_page(browser, &before).await;
+}
+
 /// Fills in the first page.
 async fn try_password(stranger: &Visitor, user: &str, password: &str) -> hitmachine_tests::site::Answered {
-    stranger.post("/sign-in", &[("user", user), ("password", password)]).await
+    stranger
+        .post("/sign-in", &[("user", user), ("password", password)])
+        .await
 }
 
 /// What is on the page, without what was typed in it.
@@ -298,7 +429,13 @@ async fn guessing_is_stopped_and_tells_nobody_who_has_an_account() {
         }
         // Word for word the same, whether there is such an account or not.
         assert_eq!(without(&known.body, "jansen"), without(&unknown.body, "niemand"));
-        assert!(known.body.contains("De gebruikersnaam of het wachtwoord klopt niet."), "{}", known.body);
+        assert!(
+            known
+                .body
+                .contains("De gebruikersnaam of het wachtwoord klopt niet."),
+            "{}",
+            known.body
+        );
         assert_eq!(known.status, 422);
         wrong += 1;
         assert!(wrong < 10);
@@ -318,7 +455,9 @@ async fn guessing_is_stopped_and_tells_nobody_who_has_an_account() {
     let csrf = page.hidden("csrf");
     let mut wrong = 0;
     loop {
-        let answer = bakker.post("/sign-in/code", &[("csrf", &csrf), ("code", "000000")]).await;
+        let answer = bakker
+            .post("/sign-in/code", &[("csrf", &csrf), ("code", "000000")])
+            .await;
         if answer.status == 429 {
             assert!(answer.body.contains("Inloggen kan weer na "));
             break;
@@ -327,6 +466,11 @@ async fn guessing_is_stopped_and_tells_nobody_who_has_an_account() {
         wrong += 1;
         assert!(wrong < 10);
     }
-    let right = bakker.post("/sign-in/code", &[("csrf", &csrf), ("code", &telephone::code(SECRET, 0))]).await;
+    let right = bakker
+        .post(
+            "/sign-in/code",
+            &[("csrf", &csrf), ("code", &telephone::code(SECRET, 0))],
+        )
+        .await;
     assert_eq!(right.status, 429);
 }

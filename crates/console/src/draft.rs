@@ -14,8 +14,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Redirect, Response};
+use hitmachine_identifier::contains_bsn;
 use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest, Sha256};
+use uuid::Uuid;
 
 use crate::app::App;
 use crate::fields::Fields;
@@ -116,7 +118,12 @@ impl Drafts {
     /// Remembers whose forms carry this word.
     pub(crate) fn remember(&self, csrf: &str, user: &str, now: Timestamp) {
         let what = user.to_owned();
-        put(&mut self.lock().owners, digest(csrf), Dated { what, at: now }, OPEN);
+        put(
+            &mut self.lock().owners,
+            digest(csrf),
+            Dated { what, at: now },
+            OPEN,
+        );
     }
 
     /// Keeps what may be kept, if it is known whose form it is.
@@ -124,8 +131,13 @@ impl Drafts {
         let Some(user) = self.owner(fields.get("csrf"), now) else {
             return;
         };
-        let what = fields.only(|name| keep.keeps(name));
-        put(&mut self.lock().kept, (user, keep.page.to_owned()), Dated { what, at: now }, KEPT);
+        let what = fields.only(|name, value| keep.keeps(name) && holds_no_bsn(value));
+        put(
+            &mut self.lock().kept,
+            (user, keep.page.to_owned()),
+            Dated { what, at: now },
+            KEPT,
+        );
     }
 
     /// What this person typed on this page.
@@ -150,6 +162,11 @@ impl Drafts {
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether no number of a person was typed in a field for something else; the name of a form may look like one.
+fn holds_no_bsn(value: &str) -> bool {
+    !contains_bsn(value) || Uuid::parse_str(value).is_ok()
 }
 
 fn digest(csrf: &str) -> [u8; 32] {
@@ -187,17 +204,35 @@ mod tests {
     }
 
     fn typed(csrf: &str) -> Fields {
-        let body = format!("csrf={csrf}&case=Z-1&reference-1=a&reference-2=b&bsn=999990019&number-1=1&other=x");
+        let body =
+            format!("csrf={csrf}&case=Z-1&reference-1=a&reference-2=b&bsn=999990019&number-1=1&other=x");
         Fields::parse(body.as_bytes())
     }
 
     #[test]
     fn numbers_passwords_and_codes_are_never_kept_whatever_a_page_says() {
-        for name in ["bsn", "bsn-2", "number-1", "csrf", "password", "password-again", "code"] {
+        for name in [
+            "bsn",
+            "bsn-2",
+            "number-1",
+            "csrf",
+            "password",
+            "password-again",
+            "code",
+        ] {
             assert!(!FORM.keeps(name), "{name}");
         }
         assert!(FORM.keeps("purpose") && FORM.keeps("reference-3"));
         assert!(CASE.keeps("case") && !CASE.keeps("case-2") && !CASE.keeps("other"));
+    }
+
+    #[test]
+    fn a_number_in_a_field_for_something_else_is_not_kept() {
+        for wrong in ["999990019", "zaak van 999990019", "9999.90.019"] {
+            assert!(!holds_no_bsn(wrong), "{wrong}");
+        }
+        assert!((1..29).all(|day| holds_no_bsn(&format!("{day:02}-03-2015"))));
+        assert!(holds_no_bsn("ZVH-2026-0042") && holds_no_bsn("01890a5d-ac96-774b-bcce-b302099a8057"));
     }
 
     #[test]
@@ -207,7 +242,15 @@ mod tests {
         drafts.keep(&CASE, &typed("word"), at(60));
         let found = drafts.of("jansen", "/ask", at(60)).unwrap();
         assert_eq!((found.get("case"), found.get("reference-2")), ("Z-1", "b"));
-        assert_eq!((found.get("bsn"), found.get("number-1"), found.get("csrf"), found.get("other")), ("", "", "", ""));
+        assert_eq!(
+            (
+                found.get("bsn"),
+                found.get("number-1"),
+                found.get("csrf"),
+                found.get("other")
+            ),
+            ("", "", "", "")
+        );
         assert!(drafts.of("pietersen", "/ask", at(60)).is_none());
         assert!(drafts.of("jansen", "/other", at(60)).is_none());
         assert!(drafts.of("jansen", "/ask", at(60 + 30 * 60)).is_some());

@@ -46,9 +46,9 @@ impl Fields {
         self.first(name).ok_or_else(Problem::malformed)
     }
 
-    /// Those with such names.
-    pub(crate) fn only(&self, keep: impl Fn(&str) -> bool) -> Self {
-        let kept = self.0.iter().filter(|(name, _)| keep(name));
+    /// Those with such names and values.
+    pub(crate) fn only(&self, keep: impl Fn(&str, &str) -> bool) -> Self {
+        let kept = self.0.iter().filter(|(name, value)| keep(name, value));
         Self(kept.cloned().collect())
     }
 

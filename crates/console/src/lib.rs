@@ -27,6 +27,8 @@ mod page;
 mod pages;
 pub mod problem;
 mod security;
+#[cfg(test)]
+mod session_tests;
 mod shelf;
 mod texts;
 mod visitor;

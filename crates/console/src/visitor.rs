@@ -46,7 +46,10 @@ pub(crate) fn cookie_name(app: &App) -> String {
 
 /// The value of a cookie.
 pub(crate) fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    let lines = headers.get_all(COOKIE).into_iter().filter_map(|line| line.to_str().ok());
+    let lines = headers
+        .get_all(COOKIE)
+        .into_iter()
+        .filter_map(|line| line.to_str().ok());
     let pairs = lines.flat_map(|line| line.split(';'));
     let mut pairs = pairs.filter_map(|pair| pair.trim().split_once('='));
     pairs.find(|(each, _)| *each == name).map(|(_, value)| value)
@@ -171,7 +174,9 @@ impl FromRequest<App> for Posted {
         let keep = parts.extensions.get::<Keep>().copied();
         let visitor = Visitor::of_parts(app, &mut parts).map_err(IntoResponse::into_response)?;
         let request = Request::from_parts(parts, body);
-        let fields = read_form(app, request).await.map_err(IntoResponse::into_response)?;
+        let fields = read_form(app, request)
+            .await
+            .map_err(IntoResponse::into_response)?;
         let Some(visitor) = visitor else {
             return Err(match &keep {
                 Some(keep) => draft::interrupted(app, keep, &fields),

@@ -4,8 +4,8 @@
 
 use axum::Router;
 use axum::extract::{Query, State};
-use axum::http::header::SET_COOKIE;
 use axum::http::StatusCode;
+use axum::http::header::SET_COOKIE;
 use axum::response::{AppendHeaders, IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use hitmachine_core::volume::local;
@@ -99,7 +99,9 @@ fn roles(page: &Page, visitor: &Visitor) -> Vec<String> {
 /// Only accounts with a password have these pages: an identity provider keeps the others.
 fn with_password(app: &App, visitor: &Visitor) -> Result<(), Problem> {
     let view = app.node().accounts().view(&visitor.caller.user)?;
-    view.filter(|view| view.has_password).map(|_| ()).ok_or_else(Problem::not_found)
+    view.filter(|view| view.has_password)
+        .map(|_| ())
+        .ok_or_else(Problem::not_found)
 }
 
 #[derive(askama::Template)]
@@ -219,10 +221,14 @@ async fn recovery(page: Page, State(app): State<App>, posted: Posted) -> Result<
     with_password(&app, &posted.visitor)?;
     let Posted { visitor, fields } = posted;
     let user = visitor.caller.user;
-    let result = app.with_password(move |accounts| accounts.new_recovery_codes(&user, fields.exact("password")));
+    let result =
+        app.with_password(move |accounts| accounts.new_recovery_codes(&user, fields.exact("password")));
     match result.await? {
         Ok(codes) => {
-            let codes = codes.codes().map(|code| Zeroizing::new(code.to_owned())).collect();
+            let codes = codes
+                .codes()
+                .map(|code| Zeroizing::new(code.to_owned()))
+                .collect();
             html(&Codes { page, codes })
         }
         Err(error) => refused(error, RECOVERY, &app, page),
@@ -243,7 +249,8 @@ async fn app_anew(page: Page, State(app): State<App>, posted: Posted) -> Result<
     with_password(&app, &posted.visitor)?;
     let Posted { visitor, fields } = posted;
     let user = visitor.caller.user;
-    let result = app.with_password(move |accounts| accounts.second_factor_anew(&user, fields.exact("password")));
+    let result =
+        app.with_password(move |accounts| accounts.second_factor_anew(&user, fields.exact("password")));
     match result.await? {
         Ok(pending) => {
             let cookie = AppendHeaders([(SET_COOKIE, set_pending(&app, &pending))]);
@@ -260,6 +267,8 @@ fn refused(error: SignInError, what: What, app: &App, page: Page) -> Result<Resp
 }
 
 async fn everywhere(State(app): State<App>, posted: Posted) -> Result<Response, Problem> {
-    app.node().accounts().end_all(&posted.visitor.caller.user, None)?;
-    Ok(Redirect::to("/sign-in?because=out").into_response())
+    let user = &posted.visitor.caller.user;
+    let to = super::oidc::after_sign_out(&app, user);
+    app.node().accounts().end_all(user, None)?;
+    Ok(Redirect::to(to.unwrap_or("/sign-in?because=out")).into_response())
 }

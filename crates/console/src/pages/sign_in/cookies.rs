@@ -116,7 +116,10 @@ pub(crate) fn safe_next(text: &str) -> Option<&str> {
     let plain = text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
     let elsewhere = path.starts_with('/');
     let mut parts = path.split(['/', '?', '#']);
-    let loops = matches!(parts.next(), Some("sign-in" | "sign-out" | "assets" | "api" | "language"));
+    let loops = matches!(
+        parts.next(),
+        Some("sign-in" | "sign-out" | "assets" | "api" | "language")
+    );
     (plain && !elsewhere && !loops && text.len() <= LONGEST_NEXT).then_some(text)
 }
 
@@ -126,7 +129,13 @@ mod tests {
 
     #[test]
     fn one_goes_on_to_pages_of_this_console_only() {
-        for fine in ["/", "/ask", "/officer/search?word=a%20b&page=2", "/answers/0191", "/signs"] {
+        for fine in [
+            "/",
+            "/ask",
+            "/officer/search?word=a%20b&page=2",
+            "/answers/0191",
+            "/signs",
+        ] {
             assert_eq!(safe_next(fine), Some(fine));
         }
         for wrong in [

@@ -9,8 +9,8 @@ mod steps;
 
 use axum::Router;
 use axum::extract::{Query, Request, State};
-use axum::http::header::{RETRY_AFTER, SET_COOKIE};
 use axum::http::StatusCode;
+use axum::http::header::{RETRY_AFTER, SET_COOKIE};
 use axum::response::{AppendHeaders, IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use hitmachine_core::volume::local;
@@ -27,13 +27,16 @@ use crate::texts;
 use crate::visitor::{Posted, Visitor, read_form};
 
 use cookies::safe_next;
-pub(super) use steps::new_password_mistakes;
 pub(super) use cookies::set_pending;
+pub(super) use steps::new_password_mistakes;
 
 pub(crate) fn routes() -> Router<App> {
     Router::new()
         .route("/sign-in", get(form).post(send))
-        .route("/sign-in/password", get(steps::password_form).post(steps::password))
+        .route(
+            "/sign-in/password",
+            get(steps::password_form).post(steps::password),
+        )
         .route("/sign-in/enrol", get(steps::enrol_form).post(steps::enrol))
         .route("/sign-in/code", get(steps::code_form).post(steps::code))
         .route("/sign-out", post(sign_out))
@@ -86,6 +89,8 @@ struct SignIn {
     user: String,
     /// Why one is here, if not by one's own choice.
     because: Option<&'static str>,
+    /// Whether one may sign in with a password of this console.
+    local: bool,
     provider: Option<Provider>,
     mistakes: Mistakes,
 }
@@ -96,9 +101,18 @@ struct Provider {
     address: String,
 }
 
-/// Shown as another way to sign in.
-fn provider(_app: &App, _next: &str) -> Option<Provider> {
-    None
+/// The other way to sign in, where there is one.
+fn provider(app: &App, next: &str) -> Option<Provider> {
+    let oidc = app.settings().oidc.as_ref()?;
+    let mut address = "/sign-in/oidc".to_owned();
+    if !next.is_empty() {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        address = format!("{address}?{}", query.append_pair("next", next).finish());
+    }
+    Some(Provider {
+        name: oidc.name.clone(),
+        address,
+    })
 }
 
 async fn form(
@@ -120,6 +134,7 @@ async fn form(
     html_with(
         StatusCode::OK,
         &SignIn {
+            local: app.settings().local_accounts(),
             provider: provider(&app, next),
             next: next.to_owned(),
             user: String::new(),
@@ -144,7 +159,9 @@ async fn send(page: Page, State(app): State<App>, request: Request) -> Result<Re
     let mut wait = None;
     if mistakes.is_empty() {
         let tried = fields.clone();
-        let result = app.with_password(move |accounts| accounts.password(tried.get("user"), tried.exact("password"))).await?;
+        let result = app
+            .with_password(move |accounts| accounts.password(tried.get("user"), tried.exact("password")))
+            .await?;
         match result {
             Ok((pending, step)) => {
                 let cookie = AppendHeaders([(SET_COOKIE, set_pending(&app, &pending))]);
@@ -160,6 +177,7 @@ async fn send(page: Page, State(app): State<App>, request: Request) -> Result<Re
     let shown = html_with(
         status,
         &SignIn {
+            local: app.settings().local_accounts(),
             provider: provider(&app, &next),
             next,
             user: shown_again(&fields),
@@ -175,16 +193,22 @@ async fn send(page: Page, State(app): State<App>, request: Request) -> Result<Re
 fn shown_again(fields: &Fields) -> String {
     let user = fields.get("user");
     let digits = user.bytes().filter(u8::is_ascii_digit).count();
-    if digits < 8 { user.to_owned() } else { String::new() }
+    if digits < 8 {
+        user.to_owned()
+    } else {
+        String::new()
+    }
 }
 
 async fn sign_out(State(app): State<App>, posted: Posted) -> Result<Response, Problem> {
+    // Who came through the provider is still signed in there, and is told so.
+    let to = super::oidc::after_sign_out(&app, &posted.visitor.caller.user);
     app.node().accounts().end_session(&posted.visitor.token)?;
     let cleared = AppendHeaders([
         (SET_COOKIE, cookies::clear_session(&app)),
         (SET_COOKIE, cookies::clear_pending(&app)),
     ]);
-    Ok((cleared, Redirect::to("/sign-in?because=out")).into_response())
+    Ok((cleared, Redirect::to(to.unwrap_or("/sign-in?because=out"))).into_response())
 }
 
 /// The page of a step.

@@ -66,24 +66,47 @@ struct RecoveryPage {
     next: String,
 }
 
+/// Why a step does not show its own page.
+pub(crate) enum Elsewhere {
+    /// The sign-in is at another step, or is over.
+    At(String),
+    /// It cannot go on.
+    Problem(Problem),
+}
+
+impl From<Problem> for Elsewhere {
+    fn from(problem: Problem) -> Self {
+        Self::Problem(problem)
+    }
+}
+
+impl IntoResponse for Elsewhere {
+    fn into_response(self) -> Response {
+        match self {
+            Self::At(path) => Redirect::to(&path).into_response(),
+            Self::Problem(problem) => problem.into_response(),
+        }
+    }
+}
+
 /// Back to the beginning: too long ago, or never begun.
-fn late(next: &str) -> Response {
+fn late(next: &str) -> Elsewhere {
     let mut query = form_urlencoded::Serializer::new(String::new());
     if !next.is_empty() {
         query.append_pair("next", next);
     }
     query.append_pair("because", "late");
-    Redirect::to(&format!("/sign-in?{}", query.finish())).into_response()
+    Elsewhere::At(format!("/sign-in?{}", query.finish()))
 }
 
 /// The sign-in under way, if it is at this step; otherwise the answer that leads to where it is.
-fn at(app: &App, headers: &HeaderMap, step: Next, next: &str) -> Result<(PendingToken, Pending), Response> {
+fn at(app: &App, headers: &HeaderMap, step: Next, next: &str) -> Result<(PendingToken, Pending), Elsewhere> {
     let found = pending(app, headers).map(|token| (app.node().accounts().pending(&token), token));
     match found {
         None | Some((Ok(None), _)) => Err(late(next)),
-        Some((Err(error), _)) => Err(Problem::from(error).into_response()),
+        Some((Err(error), _)) => Err(Problem::from(error).into()),
         Some((Ok(Some(pending)), token)) if pending.next == step => Ok((token, pending)),
-        Some((Ok(Some(pending)), _)) => Err(Redirect::to(&step_path(pending.next, next)).into_response()),
+        Some((Ok(Some(pending)), _)) => Err(Elsewhere::At(step_path(pending.next, next))),
     }
 }
 
@@ -95,12 +118,17 @@ struct Sent {
     next: String,
 }
 
-async fn sent(app: &App, headers: &HeaderMap, step: Next, request: Request) -> Result<Sent, Response> {
-    let fields = read_form(app, request).await.map_err(IntoResponse::into_response)?;
+async fn sent(app: &App, headers: &HeaderMap, step: Next, request: Request) -> Result<Sent, Elsewhere> {
+    let fields = read_form(app, request).await?;
     let next = safe_next(fields.get("next")).unwrap_or("").to_owned();
     let (token, pending) = at(app, headers, step, &next)?;
-    if !bool::from(fields.get("csrf").as_bytes().ct_eq(pending_csrf(&token).as_bytes())) {
-        return Err(Problem::not_from_here().into_response());
+    if !bool::from(
+        fields
+            .get("csrf")
+            .as_bytes()
+            .ct_eq(pending_csrf(&token).as_bytes()),
+    ) {
+        return Err(Problem::not_from_here().into());
     }
     Ok(Sent {
         token,
@@ -127,12 +155,15 @@ pub(super) async fn password_form(
     State(app): State<App>,
     headers: HeaderMap,
     Query(asked): Query<Asked>,
-) -> Result<Response, Response> {
+) -> Result<Response, Elsewhere> {
     let (token, pending) = at(&app, &headers, Next::NewPassword, asked.next())?;
-    show_password(StatusCode::OK, Step::new(page, &token, &pending, asked.next(), Mistakes::default()))
+    show_password(
+        StatusCode::OK,
+        Step::new(page, &token, &pending, asked.next(), Mistakes::default()),
+    )
 }
 
-fn show_password(status: StatusCode, step: Step) -> Result<Response, Response> {
+fn show_password(status: StatusCode, step: Step) -> Result<Response, Elsewhere> {
     let shown = html_with(
         status,
         &PasswordPage {
@@ -141,7 +172,7 @@ fn show_password(status: StatusCode, step: Step) -> Result<Response, Response> {
             shortest: PasswordRule::SHORTEST,
         },
     );
-    shown.map_err(IntoResponse::into_response)
+    Ok(shown?)
 }
 
 /// What is wrong with a new password that is typed twice, before its rules.
@@ -161,7 +192,7 @@ pub(super) async fn password(
     State(app): State<App>,
     headers: HeaderMap,
     request: Request,
-) -> Result<Response, Response> {
+) -> Result<Response, Elsewhere> {
     let Sent {
         token,
         pending,
@@ -173,12 +204,14 @@ pub(super) async fn password(
     let token = std::sync::Arc::new(token);
     if mistakes.is_empty() {
         let (of, new) = (std::sync::Arc::clone(&token), fields.clone());
-        let result = app.with_password(move |accounts| accounts.new_password(&of, new.exact("password-new"))).await;
-        match result.map_err(IntoResponse::into_response)? {
+        let result = app
+            .with_password(move |accounts| accounts.new_password(&of, new.exact("password-new")))
+            .await;
+        match result? {
             Ok(step) => return Ok(Redirect::to(&step_path(step, &next)).into_response()),
             Err(SignInError::Over) => return Err(late(&next)),
             Err(error) => {
-                let refused = Refused::of(error, &app, page.language).map_err(IntoResponse::into_response)?;
+                let refused = Refused::of(error, &app, page.language)?;
                 status = refused.status;
                 mistakes = Mistakes::one("password-new", refused.text);
             }
@@ -192,17 +225,17 @@ pub(super) async fn enrol_form(
     State(app): State<App>,
     headers: HeaderMap,
     Query(asked): Query<Asked>,
-) -> Result<Response, Response> {
+) -> Result<Response, Elsewhere> {
     let (token, pending) = at(&app, &headers, Next::Enrol, asked.next())?;
     let step = Step::new(page, &token, &pending, asked.next(), Mistakes::default());
     show_enrol(StatusCode::OK, step, &pending)
 }
 
-fn show_enrol(status: StatusCode, step: Step, pending: &Pending) -> Result<Response, Response> {
+fn show_enrol(status: StatusCode, step: Step, pending: &Pending) -> Result<Response, Elsewhere> {
     let Some(enrolment) = &pending.enrolment else {
         return Err(late(&step.next));
     };
-    let picture = picture(&enrolment.uri).map_err(IntoResponse::into_response)?;
+    let picture = picture(&enrolment.uri)?;
     let shown = html_with(
         status,
         &EnrolPage {
@@ -212,13 +245,17 @@ fn show_enrol(status: StatusCode, step: Step, pending: &Pending) -> Result<Respo
             secret: in_groups(&enrolment.secret),
         },
     );
-    shown.map_err(IntoResponse::into_response)
+    Ok(shown?)
 }
 
 /// A QR code as SVG. Black on white in dark mode too, as telephones expect it.
 fn picture(uri: &str) -> Result<Zeroizing<String>, Problem> {
     let code = QrCode::new(uri.as_bytes()).map_err(|error| Problem::node(&error))?;
-    let drawn = Zeroizing::new(code.render::<svg::Color<'_>>().min_dimensions(PICTURE, PICTURE).build());
+    let drawn = Zeroizing::new(
+        code.render::<svg::Color<'_>>()
+            .min_dimensions(PICTURE, PICTURE)
+            .build(),
+    );
     // Only the element itself is part of a page.
     let element = drawn.find("<svg").and_then(|begin| drawn.get(begin..));
     Ok(Zeroizing::new(element.unwrap_or_default().to_owned()))
@@ -241,7 +278,7 @@ pub(super) async fn enrol(
     State(app): State<App>,
     headers: HeaderMap,
     request: Request,
-) -> Result<Response, Response> {
+) -> Result<Response, Elsewhere> {
     let Sent {
         token,
         pending,
@@ -256,13 +293,16 @@ pub(super) async fn enrol(
     } else {
         match app.node().accounts().enrol(&token, typed) {
             Ok((session, codes)) => {
-                let done = || {
+                let done = || -> Result<Response, Problem> {
                     let cookies = session_cookies(&app, &headers, &session)?;
                     let next = landing_of(&app, &session, &next)?;
-                    let codes = codes.codes().map(|code| Zeroizing::new(code.to_owned())).collect();
+                    let codes = codes
+                        .codes()
+                        .map(|code| Zeroizing::new(code.to_owned()))
+                        .collect();
                     Ok((cookies, html(&RecoveryPage { page, codes, next })?).into_response())
                 };
-                return done().map_err(|problem: Problem| problem.into_response());
+                return Ok(done()?);
             }
             Err(SignInError::Over) => return Err(late(&next)),
             Err(error) => {
@@ -270,13 +310,17 @@ pub(super) async fn enrol(
                     SignInError::Wrong => Some(page.t("sign_in.enrol_wrong")),
                     _ => None,
                 };
-                let refused = Refused::of(error, &app, page.language).map_err(IntoResponse::into_response)?;
+                let refused = Refused::of(error, &app, page.language)?;
                 (status, wait) = (refused.status, refused.wait);
                 Mistakes::one("code", text.map_or(refused.text, ToOwned::to_owned))
             }
         }
     };
-    let shown = show_enrol(status, Step::new(page, &token, &pending, &next, mistakes), &pending)?;
+    let shown = show_enrol(
+        status,
+        Step::new(page, &token, &pending, &next, mistakes),
+        &pending,
+    )?;
     Ok(waiting(shown, wait))
 }
 
@@ -285,13 +329,13 @@ pub(super) async fn code_form(
     State(app): State<App>,
     headers: HeaderMap,
     Query(asked): Query<Asked>,
-) -> Result<Response, Response> {
+) -> Result<Response, Elsewhere> {
     let (token, pending) = at(&app, &headers, Next::Code, asked.next())?;
     let step = Step::new(page, &token, &pending, asked.next(), Mistakes::default());
     show_code(StatusCode::OK, step, false)
 }
 
-fn show_code(status: StatusCode, step: Step, recovery: bool) -> Result<Response, Response> {
+fn show_code(status: StatusCode, step: Step, recovery: bool) -> Result<Response, Elsewhere> {
     let shown = html_with(
         status,
         &CodePage {
@@ -300,7 +344,7 @@ fn show_code(status: StatusCode, step: Step, recovery: bool) -> Result<Response,
             recovery,
         },
     );
-    shown.map_err(IntoResponse::into_response)
+    Ok(shown?)
 }
 
 pub(super) async fn code(
@@ -308,7 +352,7 @@ pub(super) async fn code(
     State(app): State<App>,
     headers: HeaderMap,
     request: Request,
-) -> Result<Response, Response> {
+) -> Result<Response, Elsewhere> {
     let Sent {
         token,
         pending,
@@ -325,7 +369,7 @@ pub(super) async fn code(
     } else {
         match app.node().accounts().code(&token, fields.get(field)) {
             Ok(session) => {
-                return signed_in(&app, &headers, &session, &next).map_err(IntoResponse::into_response);
+                return Ok(signed_in(&app, &headers, &session, &next)?);
             }
             Err(SignInError::Over) => return Err(late(&next)),
             Err(error) => {
@@ -334,13 +378,17 @@ pub(super) async fn code(
                     (SignInError::Wrong, true) => Some(page.t("sign_in.recovery_wrong")),
                     _ => None,
                 };
-                let refused = Refused::of(error, &app, page.language).map_err(IntoResponse::into_response)?;
+                let refused = Refused::of(error, &app, page.language)?;
                 (status, wait) = (refused.status, refused.wait);
                 Mistakes::one(field, text.map_or(refused.text, ToOwned::to_owned))
             }
         }
     };
-    let shown = show_code(status, Step::new(page, &token, &pending, &next, mistakes), recovery)?;
+    let shown = show_code(
+        status,
+        Step::new(page, &token, &pending, &next, mistakes),
+        recovery,
+    )?;
     Ok(waiting(shown, wait))
 }
 
@@ -351,8 +399,16 @@ mod tests {
     #[test]
     fn the_picture_is_one_element_without_style() {
         let svg = picture("otpauth://totp/Hitmachine:jansen?secret=JBSWY3DPEHPK3PXP").unwrap();
-        assert!(svg.starts_with("<svg") && svg.ends_with("</svg>"), "{}", &svg[..60]);
-        assert!(!svg.contains("style=") && !svg.contains("secret"), "{}", &svg[..200]);
+        assert!(
+            svg.starts_with("<svg") && svg.ends_with("</svg>"),
+            "{}",
+            &svg[..60]
+        );
+        assert!(
+            !svg.contains("style=") && !svg.contains("secret"),
+            "{}",
+            &svg[..200]
+        );
     }
 
     #[test]
