@@ -10,7 +10,7 @@ use hitmachine_node::Node;
 use hitmachine_node::accounts::{AccountError, NewUser, Roles};
 use hitmachine_node::config::ConsoleSection;
 use hitmachine_node::view::table;
-use hitmachine_service::{console, exit};
+use hitmachine_service::exit;
 use hitmachine_testkit::deployment::{COORDINATOR, Deployment};
 use serde::{Deserialize, Serialize};
 use totp_rs::{Builder, Secret};
@@ -31,9 +31,25 @@ const CODES: &str = "codes.txt";
 /// Letters and digits that nobody takes for another.
 const READABLE: &[u8; 32] = b"abcdefghjkmnpqrstuvwxyz234567890";
 
+/// Where somebody works.
+#[derive(Clone, Copy)]
+enum Partner {
+    Coordinator,
+    Of(Register),
+}
+
+impl Partner {
+    fn id(self) -> &'static str {
+        match self {
+            Self::Coordinator => COORDINATOR,
+            Self::Of(register) => register.id(),
+        }
+    }
+}
+
 /// Somebody who works with the demo.
 struct Person {
-    partner: &'static str,
+    partner: Partner,
     id: &'static str,
     name: &'static str,
     job: (&'static str, &'static str),
@@ -44,7 +60,7 @@ struct Person {
 
 const PEOPLE: [Person; 5] = [
     Person {
-        partner: COORDINATOR,
+        partner: Partner::Coordinator,
         id: "i.pietersen",
         name: "Ilse Pietersen",
         job: ("informatiecoördinator", "information coordinator"),
@@ -53,7 +69,7 @@ const PEOPLE: [Person; 5] = [
         administers: false,
     },
     Person {
-        partner: COORDINATOR,
+        partner: Partner::Coordinator,
         id: "f.devries",
         name: "Fatma de Vries",
         job: ("privacyfunctionaris", "privacy officer"),
@@ -62,7 +78,7 @@ const PEOPLE: [Person; 5] = [
         administers: false,
     },
     Person {
-        partner: COORDINATOR,
+        partner: Partner::Coordinator,
         id: "b.smit",
         name: "Bram Smit",
         job: ("beheerder", "administrator"),
@@ -71,7 +87,7 @@ const PEOPLE: [Person; 5] = [
         administers: true,
     },
     Person {
-        partner: ASKER.id(),
+        partner: Partner::Of(ASKER),
         id: "s.jansen",
         name: "Sanne Jansen",
         job: ("schuldhulpverlener", "debt counsellor"),
@@ -80,7 +96,7 @@ const PEOPLE: [Person; 5] = [
         administers: false,
     },
     Person {
-        partner: Register::Leerplicht.id(),
+        partner: Partner::Of(Register::Leerplicht),
         id: "l.bakker",
         name: "Luuk Bakker",
         job: ("leerplichtambtenaar", "school attendance officer"),
@@ -131,7 +147,7 @@ impl Consoles {
             }
         };
         for person in &PEOPLE {
-            let node = nodes.iter().find(|(partner, _)| *partner == person.partner);
+            let node = nodes.iter().find(|(partner, _)| *partner == person.partner.id());
             let Some(((_, node), keys)) = node.zip(keys.get(person.id)) else {
                 continue;
             };
@@ -156,7 +172,7 @@ impl Consoles {
             show.pick("Code", "Code"),
         ]);
         for (person, keys) in self.people() {
-            let url = urls.get(person.partner).map_or("", String::as_str);
+            let url = urls.get(person.partner.id()).map_or("", String::as_str);
             let who = format!("{}, {}", person.name, show.pick(person.job.0, person.job.1));
             let code = keys.code(now());
             rows.add_row([url, &who, person.id, &keys.password, &code]);
@@ -215,7 +231,7 @@ impl Person {
                 administers: self.administers,
             },
         };
-        accounts.create(new, "demo")?;
+        accounts.create(&new, "demo")?;
         accounts.set_up(self.id, &keys.password, &keys.second_factor)
     }
 }

@@ -14,7 +14,6 @@ use crate::state::StateError;
 const BYTES: usize = 20;
 const DIGITS: usize = 6;
 const STEP: u64 = 30;
-const BASE32: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 
 /// What an app needs to know to make a person's codes.
 pub struct Enrolment {
@@ -51,39 +50,14 @@ impl Secret {
 
     /// From base32, 20 bytes; spaces and small letters are all right.
     pub(super) fn parse(text: &str) -> Option<Self> {
-        let mut secret = Self([0; BYTES]);
-        let (mut bits, mut held, mut at) = (0_u32, 0_u32, 0);
-        for byte in text
-            .bytes()
-            .filter(|byte| !byte.is_ascii_whitespace() && *byte != b'=')
-        {
-            let value = BASE32
-                .iter()
-                .position(|each| *each == byte.to_ascii_uppercase())?;
-            bits = (bits << 5) | u32::try_from(value).ok()?;
-            held += 5;
-            if held >= 8 {
-                held -= 8;
-                *secret.0.get_mut(at)? = u8::try_from((bits >> held) & 0xff).ok()?;
-                bits &= (1 << held) - 1;
-                at += 1;
-            }
-        }
-        (at == BYTES && held == 0).then_some(secret)
+        let letters = text.chars().filter(|letter| !letter.is_whitespace() && *letter != '=');
+        let letters: Zeroizing<String> = Zeroizing::new(letters.map(|letter| letter.to_ascii_uppercase()).collect());
+        let secret = totp_rs::Secret::try_from_base32(letters.as_str()).ok()?;
+        Some(Self(secret.as_bytes().try_into().ok()?))
     }
 
     fn base32(&self) -> Zeroizing<String> {
-        let mut text = Zeroizing::new(String::with_capacity(BYTES * 8 / 5));
-        for five in self.0.chunks(5) {
-            let number = five
-                .iter()
-                .fold(0_u64, |number, byte| (number << 8) | u64::from(*byte));
-            for place in (0..8).rev() {
-                let value = usize::try_from((number >> (place * 5)) & 31).unwrap_or(0);
-                text.push(char::from(BASE32[value]));
-            }
-        }
-        text
+        Zeroizing::new(totp_rs::Secret::new_stack(self.0).to_base32())
     }
 
     /// For the app of this account; `issuer` is what the app shows above the code.
