@@ -1,4 +1,4 @@
-//! An identity provider (OpenID Connect) that signs real tokens, and can be told to do each thing wrong.
+//! An identity provider (`OpenID` Connect) that signs real tokens, and can be told to do each thing wrong.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -95,6 +95,8 @@ struct Keys {
     rsa: RsaKeyPair,
     elliptic: EcdsaKeyPair,
     edwards: Ed25519KeyPair,
+    /// Shown to nobody.
+    other: RsaKeyPair,
 }
 
 impl Keys {
@@ -104,6 +106,7 @@ impl Keys {
             rsa: RsaKeyPair::generate(KeySize::Rsa2048).unwrap(),
             elliptic: EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap(),
             edwards: Ed25519KeyPair::generate().unwrap(),
+            other: RsaKeyPair::generate(KeySize::Rsa2048).unwrap(),
         }
     }
 
@@ -135,10 +138,20 @@ impl Keys {
             Signing::PublicKeyAsSecret | Signing::ClientSecret => ("HS256", "rsa"),
         };
         let header = json!({"alg": algorithm, "typ": "JWT", "kid": format!("{key}-{}", self.number)});
-        let message = format!("{}.{}", text(header.to_string().as_bytes()), text(claims.to_string().as_bytes()));
+        let message = format!(
+            "{}.{}",
+            text(header.to_string().as_bytes()),
+            text(claims.to_string().as_bytes())
+        );
         let rsa = |key: &RsaKeyPair| {
             let mut signature = vec![0; key.public_modulus_len()];
-            key.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), message.as_bytes(), &mut signature).unwrap();
+            key.sign(
+                &RSA_PKCS1_SHA256,
+                &SystemRandom::new(),
+                message.as_bytes(),
+                &mut signature,
+            )
+            .unwrap();
             signature
         };
         let shared = |secret: &[u8]| {
@@ -147,7 +160,7 @@ impl Keys {
         };
         let signature = match signing {
             Signing::Rs256 | Signing::Tampered => rsa(&self.rsa),
-            Signing::OtherKey | Signing::UnknownKey => rsa(&RsaKeyPair::generate(KeySize::Rsa2048).unwrap()),
+            Signing::OtherKey | Signing::UnknownKey => rsa(&self.other),
             Signing::Es256 => {
                 let signature = self.elliptic.sign(&SystemRandom::new(), message.as_bytes());
                 signature.unwrap().as_ref().to_vec()
@@ -161,7 +174,11 @@ impl Keys {
         if signing == Signing::Tampered {
             let mut claims = claims.clone();
             claims["preferred_username"] = "directeur".into();
-            return format!("{head}.{}.{}", text(claims.to_string().as_bytes()), text(&signature));
+            return format!(
+                "{head}.{}.{}",
+                text(claims.to_string().as_bytes()),
+                text(&signature)
+            );
         }
         format!("{message}.{}", text(&signature))
     }
@@ -276,7 +293,10 @@ fn say_json(status: u16, body: &Value) -> Answer {
     say(status, "application/json", body.to_string())
 }
 
-async fn answer(inner: Arc<Mutex<Inner>>, request: Request<Incoming>) -> Result<Answer, std::convert::Infallible> {
+async fn answer(
+    inner: Arc<Mutex<Inner>>,
+    request: Request<Incoming>,
+) -> Result<Answer, std::convert::Infallible> {
     let (head, body) = request.into_parts();
     let body = body.collect().await.unwrap().to_bytes();
     let path = head.uri.path().to_owned();
@@ -289,7 +309,12 @@ async fn answer(inner: Arc<Mutex<Inner>>, request: Request<Incoming>) -> Result<
     if let Some((_, status, body)) = inner.ways.instead.iter().find(|(at, ..)| path.ends_with(at)) {
         return Ok(say(*status, "application/json", body.clone()));
     }
-    let header = |name: &str| head.headers.get(name).map_or("", |value| value.to_str().unwrap()).to_owned();
+    let header = |name: &str| {
+        head.headers
+            .get(name)
+            .map_or("", |value| value.to_str().unwrap())
+            .to_owned()
+    };
     let query = form_urlencoded::parse(head.uri.query().unwrap_or_default().as_bytes());
     let query: BTreeMap<String, String> = query.into_owned().collect();
     Ok(match path.as_str() {
@@ -298,10 +323,18 @@ async fn answer(inner: Arc<Mutex<Inner>>, request: Request<Incoming>) -> Result<
         "/auth" => inner.authorize(&query),
         "/token" => inner.exchange(&header("authorization"), &body),
         "/userinfo" => inner.user_info(&header("authorization")),
-        "/out" => say(200, "text/html", "<!DOCTYPE html><title>Uit</title><h1>Bij ons bent u ook uitgelogd</h1>"),
+        "/out" => say(
+            200,
+            "text/html",
+            "<!DOCTYPE html><title>Uit</title><h1>Bij ons bent u ook uitgelogd</h1>",
+        ),
         "/elsewhere" => {
             let to = query.get("to").cloned().unwrap_or_default();
-            say(200, "text/html", format!("<!DOCTYPE html><title>x</title><a id=\"link\" href=\"{to}\">x</a>"))
+            say(
+                200,
+                "text/html",
+                format!("<!DOCTYPE html><title>x</title><a id=\"link\" href=\"{to}\">x</a>"),
+            )
         }
         _ => say(404, "text/plain", ""),
     })
@@ -371,7 +404,8 @@ impl Inner {
         self.codes.insert(code, granted);
         if self.ways.page {
             let to = to.replace('&', "&amp;");
-            let page = format!("<!DOCTYPE html><title>Inloggen</title><a id=\"link\" href=\"{to}\">Ik ben het</a>");
+            let page =
+                format!("<!DOCTYPE html><title>Inloggen</title><a id=\"link\" href=\"{to}\">Ik ben het</a>");
             return say(200, "text/html", page);
         }
         let response = Response::builder().status(303).header("location", to);
@@ -423,7 +457,10 @@ impl Inner {
         (self.ways.change)(&mut claims);
         let token = self.keys.sign(self.ways.signing, &claims);
         self.tokens.extend([access.clone(), token.clone()]);
-        say_json(200, &json!({"access_token": access, "token_type": "Bearer", "expires_in": 300, "id_token": token}))
+        say_json(
+            200,
+            &json!({"access_token": access, "token_type": "Bearer", "expires_in": 300, "id_token": token}),
+        )
     }
 
     fn user_info(&self, authorization: &str) -> Answer {

@@ -56,7 +56,10 @@ impl App {
         address: SocketAddr,
     ) -> Result<Self, ConsoleError> {
         let scheme = if settings.tls.is_some() { "https" } else { "http" };
-        let url = settings.url.clone().unwrap_or_else(|| format!("{scheme}://{address}"));
+        let url = settings
+            .url
+            .clone()
+            .unwrap_or_else(|| format!("{scheme}://{address}"));
         let url = url.trim_end_matches('/').to_owned();
         let oidc = settings.oidc.as_ref().map(|section| Oidc::open(section, &url));
         let book = Book::open(node.table("answers")?, settings.keep_days)?;

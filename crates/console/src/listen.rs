@@ -66,7 +66,10 @@ pub(crate) async fn serve(
     let slots = Arc::new(Semaphore::new(MOST_CONNECTIONS));
     let tls = tls.map(TlsAcceptor::from);
     loop {
-        let slot = Arc::clone(&slots).acquire_owned().await.map_err(std::io::Error::other)?;
+        let slot = Arc::clone(&slots)
+            .acquire_owned()
+            .await
+            .map_err(std::io::Error::other)?;
         let (tcp, _) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {

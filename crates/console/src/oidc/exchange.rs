@@ -120,7 +120,12 @@ pub(super) async fn with_user_info(
         lacks(&settings.user_claim) || lacks(&settings.role_claim),
         lacks(&settings.name_claim),
     );
-    let Some(place) = known.metadata.userinfo_endpoint.as_ref().filter(|_| needed || wished) else {
+    let Some(place) = known
+        .metadata
+        .userinfo_endpoint
+        .as_ref()
+        .filter(|_| needed || wished)
+    else {
         return Ok(claims);
     };
     match user_info(settings, place, tokens, &claims).await {
@@ -166,13 +171,22 @@ mod tests {
     #[test]
     fn a_secret_goes_out_as_the_rfc_says() {
         let text = authorization("client 1", "a:b%");
-        assert_eq!(text.as_str(), format!("Basic {}", STANDARD.encode("client+1:a%3Ab%25")));
+        assert_eq!(
+            text.as_str(),
+            format!("Basic {}", STANDARD.encode("client+1:a%3Ab%25"))
+        );
     }
 
     #[test]
     fn a_refusal_tells_whose_fault_it_is() {
-        assert!(matches!(refusal(400, br#"{"error":"invalid_grant"}"#), OidcError::Code));
-        assert!(matches!(refusal(400, br#"{"error":"invalid_client"}"#), OidcError::Client));
+        assert!(matches!(
+            refusal(400, br#"{"error":"invalid_grant"}"#),
+            OidcError::Code
+        ));
+        assert!(matches!(
+            refusal(400, br#"{"error":"invalid_client"}"#),
+            OidcError::Client
+        ));
         assert!(matches!(refusal(401, b"<html>"), OidcError::Client));
         assert!(matches!(refusal(302, b""), OidcError::Answer("token")));
     }

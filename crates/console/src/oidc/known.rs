@@ -58,7 +58,11 @@ impl Provider {
     /// What is known, fetched if it has to be.
     pub(super) async fn known(&self, settings: &Settings) -> Result<Arc<Known>, OidcError> {
         let mut cache = self.0.lock().await;
-        if let Some(known) = cache.known.as_ref().filter(|known| known.fetched.elapsed() < FRESH) {
+        if let Some(known) = cache
+            .known
+            .as_ref()
+            .filter(|known| known.fetched.elapsed() < FRESH)
+        {
             return Ok(Arc::clone(known));
         }
         if let Some((at, error)) = cache.failed
@@ -84,7 +88,11 @@ impl Provider {
     }
 
     /// The same with keys that are newer than `old`, if they may be asked for now.
-    pub(super) async fn with_newer_keys(&self, settings: &Settings, old: &Known) -> Result<Arc<Known>, OidcError> {
+    pub(super) async fn with_newer_keys(
+        &self,
+        settings: &Settings,
+        old: &Known,
+    ) -> Result<Arc<Known>, OidcError> {
         let mut cache = self.0.lock().await;
         if let Some(known) = &cache.known {
             // Another has fetched them meanwhile, or it is too soon.
@@ -123,7 +131,11 @@ async fn keys(settings: &Settings, metadata: &Metadata) -> Result<CoreJsonWebKey
     read(&settings.web, &metadata.jwks_uri, "keys").await
 }
 
-async fn read<T: DeserializeOwned>(web: &WebClient, address: &str, what: &'static str) -> Result<T, OidcError> {
+async fn read<T: DeserializeOwned>(
+    web: &WebClient,
+    address: &str,
+    what: &'static str,
+) -> Result<T, OidcError> {
     let answer = web.get(address, None).await.map_err(OidcError::Unreachable)?;
     match answer.status {
         200 => serde_json::from_slice(&answer.body).map_err(|_| OidcError::Answer(what)),
@@ -144,8 +156,14 @@ impl Metadata {
             self.end_session_endpoint.as_ref(),
         ];
         let safe = |address: &&String| WebClient::accepts(address) && scheme(address) == scheme(issuer);
-        let plain = |address: &&String| !address.contains('#') && address.bytes().all(|byte| byte.is_ascii_graphic());
-        if self.issuer != issuer || !addresses.iter().flatten().all(|address| safe(address) && plain(address)) {
+        let plain =
+            |address: &&String| !address.contains('#') && address.bytes().all(|byte| byte.is_ascii_graphic());
+        if self.issuer != issuer
+            || !addresses
+                .iter()
+                .flatten()
+                .all(|address| safe(address) && plain(address))
+        {
             return Err(OidcError::Answer("discovery"));
         }
         Ok(())
@@ -167,7 +185,10 @@ mod tests {
             "something_else": {"a": 1},
         });
         let check = |value: &serde_json::Value| {
-            serde_json::from_value::<Metadata>(value.clone()).unwrap().check(issuer).is_ok()
+            serde_json::from_value::<Metadata>(value.clone())
+                .unwrap()
+                .check(issuer)
+                .is_ok()
         };
         assert!(check(&good));
         for (field, value) in [

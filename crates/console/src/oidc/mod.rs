@@ -152,7 +152,12 @@ impl Oidc {
     }
 
     /// Begins a sign-in of this browser; where to send the person.
-    pub(crate) async fn begin(&self, browser: &Browser, next: Next, now: Timestamp) -> Result<String, OidcError> {
+    pub(crate) async fn begin(
+        &self,
+        browser: &Browser,
+        next: Next,
+        now: Timestamp,
+    ) -> Result<String, OidcError> {
         let known = self.provider.known(&self.settings).await?;
         let language = next.language;
         let begun = self.flows.begin(browser, next, now)?;
@@ -189,7 +194,12 @@ impl Oidc {
     }
 
     /// Finishes a sign-in.
-    pub(crate) async fn finish(&self, flow: Flow, returned: &Returned<'_>, now: Timestamp) -> Result<Vouched, OidcError> {
+    pub(crate) async fn finish(
+        &self,
+        flow: Flow,
+        returned: &Returned<'_>,
+        now: Timestamp,
+    ) -> Result<Vouched, OidcError> {
         let known = self.provider.known(&self.settings).await?;
         match returned.issuer {
             // An answer of another provider that somebody mixed in.

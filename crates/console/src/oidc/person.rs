@@ -32,9 +32,14 @@ impl Person {
         if id.parse::<UserId>().is_err() || contains_bsn(&id) {
             return Err(OidcError::Name);
         }
-        let name = found(claims, &settings.name_claim).and_then(Value::as_str).map(str::trim);
+        let name = found(claims, &settings.name_claim)
+            .and_then(Value::as_str)
+            .map(str::trim);
         let good = |name: &&str| {
-            !name.is_empty() && name.chars().count() <= LONGEST_NAME && !name.chars().any(char::is_control) && !contains_bsn(name)
+            !name.is_empty()
+                && name.chars().count() <= LONGEST_NAME
+                && !name.chars().any(char::is_control)
+                && !contains_bsn(name)
         };
         Ok(Self {
             name: name.filter(good).unwrap_or(&id).to_owned(),
@@ -95,7 +100,10 @@ mod tests {
             person(&claims).unwrap()
         };
         let one = of(json!(["offline_access", "hit-vrager"]));
-        assert_eq!((one.id.as_str(), one.name.as_str()), ("pietersen", "P. Pietersen"));
+        assert_eq!(
+            (one.id.as_str(), one.name.as_str()),
+            ("pietersen", "P. Pietersen")
+        );
         let asks = |role: &str| Roles {
             asks_as: Some(role.into()),
             ..Roles::default()
@@ -103,26 +111,54 @@ mod tests {
         assert_eq!(one.roles, asks("informatiecoordinator"));
         assert_eq!(of(json!("hit-vrager")).roles, asks("informatiecoordinator"));
         assert_eq!(of(json!(["hit-vraagt-ook"])).roles, asks("medewerker"));
-        assert_eq!(of(json!(["hit-vraagt-ook", "hit-vrager"])).roles, asks("informatiecoordinator"));
+        assert_eq!(
+            of(json!(["hit-vraagt-ook", "hit-vrager"])).roles,
+            asks("informatiecoordinator")
+        );
         let both = of(json!(["hit-fg", "hit-beheer"])).roles;
-        assert_eq!((both.reviews_as.as_deref(), both.administers), (Some("privacyfunctionaris"), true));
-        for nothing in [json!([]), json!(["beheerder", "hit-vrager2", 7]), json!({"hit-vrager": true}), json!(null)] {
+        assert_eq!(
+            (both.reviews_as.as_deref(), both.administers),
+            (Some("privacyfunctionaris"), true)
+        );
+        for nothing in [
+            json!([]),
+            json!(["beheerder", "hit-vrager2", 7]),
+            json!({"hit-vrager": true}),
+            json!(null),
+        ] {
             assert_eq!(of(nothing.clone()).roles, Roles::default(), "{nothing}");
         }
     }
 
     #[test]
     fn a_user_name_is_fit_for_the_log() {
-        for bad in [json!(null), json!(7), json!(""), json!(" "), json!("a\nb"), json!("999990019"), json!("u-999.990.019")] {
+        for bad in [
+            json!(null),
+            json!(7),
+            json!(""),
+            json!(" "),
+            json!("a\nb"),
+            json!("999990019"),
+            json!("u-999.990.019"),
+        ] {
             let claims = json!({"preferred_username": bad, "realm": {"roles": ["hit-vrager"]}});
             assert!(matches!(person(&claims), Err(OidcError::Name)), "{bad}");
         }
-        assert!(matches!(person(&json!({"sub": "pietersen"})), Err(OidcError::Name)));
+        assert!(matches!(
+            person(&json!({"sub": "pietersen"})),
+            Err(OidcError::Name)
+        ));
     }
 
     #[test]
     fn a_name_that_is_none_is_replaced_by_the_user_name() {
-        for bad in [json!(null), json!(""), json!("a\u{7}b"), json!("Jan 999990019"), json!("x".repeat(101))] {
+        for bad in [
+            json!(null),
+            json!(""),
+            json!("a\u{7}b"),
+            json!("Jan 999990019"),
+            json!("x".repeat(101)),
+        ] {
             let found = person(&json!({"preferred_username": "jan", "name": bad})).unwrap();
             assert_eq!(found.name, "jan", "{bad}");
         }

@@ -174,10 +174,18 @@ pub(super) mod tests {
     fn a_configuration_that_lets_in_nobody_or_anybody_is_refused() {
         let check = |section: &OidcSection| Settings::check(section, "https://hub.example").map(|_| ());
         check(&section("")).unwrap();
-        for issuer in ["http://login.example", "login.example", "https://login.example?a=b", "https://login.example#a"] {
+        for issuer in [
+            "http://login.example",
+            "login.example",
+            "https://login.example?a=b",
+            "https://login.example#a",
+        ] {
             let mut section = section("");
             section.issuer = issuer.into();
-            assert!(matches!(check(&section), Err(OidcConfigError::Issuer)), "{issuer}");
+            assert!(
+                matches!(check(&section), Err(OidcConfigError::Issuer)),
+                "{issuer}"
+            );
         }
         let mut without = section("");
         without.role.clear();
@@ -193,11 +201,26 @@ pub(super) mod tests {
             section.role[1].covenant_role = covenant_role.map(Into::into);
             assert!(matches!(check(&section), Err(OidcConfigError::Role(2))), "{role}");
         }
-        assert!(matches!(check(&section("clock_skew_seconds = 601")), Err(OidcConfigError::Skew)));
-        assert!(matches!(check(&section("timeout_seconds = 0")), Err(OidcConfigError::Timeout)));
-        assert!(matches!(check(&section("user_claim = ' '")), Err(OidcConfigError::Empty("user_claim"))));
-        assert!(matches!(check(&section("client_secret = '/nowhere'")), Err(OidcConfigError::Secret(_))));
-        assert!(matches!(check(&section("authority = '/nowhere'")), Err(OidcConfigError::Authority(_))));
+        assert!(matches!(
+            check(&section("clock_skew_seconds = 601")),
+            Err(OidcConfigError::Skew)
+        ));
+        assert!(matches!(
+            check(&section("timeout_seconds = 0")),
+            Err(OidcConfigError::Timeout)
+        ));
+        assert!(matches!(
+            check(&section("user_claim = ' '")),
+            Err(OidcConfigError::Empty("user_claim"))
+        ));
+        assert!(matches!(
+            check(&section("client_secret = '/nowhere'")),
+            Err(OidcConfigError::Secret(_))
+        ));
+        assert!(matches!(
+            check(&section("authority = '/nowhere'")),
+            Err(OidcConfigError::Authority(_))
+        ));
     }
 
     #[test]

@@ -5,11 +5,12 @@ use std::time::SystemTime;
 
 use jiff::Timestamp;
 use openidconnect::core::{
-    CoreGenderClaim, CoreJsonWebKey, CoreJsonWebKeySet, CoreJweContentEncryptionAlgorithm, CoreJwsSigningAlgorithm,
+    CoreGenderClaim, CoreJsonWebKey, CoreJsonWebKeySet, CoreJweContentEncryptionAlgorithm,
+    CoreJwsSigningAlgorithm,
 };
 use openidconnect::{
-    AccessToken, AccessTokenHash, AdditionalClaims, ClaimsVerificationError, ClientId, IdToken, IdTokenClaims,
-    IdTokenVerifier, IssuerUrl, Nonce, SignatureVerificationError,
+    AccessToken, AccessTokenHash, AdditionalClaims, ClaimsVerificationError, ClientId, IdToken,
+    IdTokenClaims, IdTokenVerifier, IssuerUrl, Nonce, SignatureVerificationError,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -128,10 +129,15 @@ impl Checking<'_> {
     pub(super) fn claims(&self, tokens: &Tokens, keys: &CoreJsonWebKeySet) -> Result<Claims, TokenError> {
         let token: Token = tokens.id.parse().map_err(|_| TokenError::Malformed)?;
         let verifier = self.verifier(keys)?;
-        let claims = token.claims(&verifier, self.nonce).map_err(|error| reason(&error))?;
+        let claims = token
+            .claims(&verifier, self.nonce)
+            .map_err(|error| reason(&error))?;
         self.check_times(claims)?;
         // Other audiences are refused by the verifier; who the token was made for must be this client as well.
-        if claims.authorized_party().is_some_and(|party| party.as_str() != self.settings.client_id) {
+        if claims
+            .authorized_party()
+            .is_some_and(|party| party.as_str() != self.settings.client_id)
+        {
             return Err(TokenError::Audience);
         }
         if let Some(hash) = claims.access_token_hash() {
@@ -183,7 +189,10 @@ impl Checking<'_> {
             return Err(TokenError::Weak);
         }
         let methods = claims.auth_method_refs().map_or(&[][..], Vec::as_slice);
-        if !amr.iter().all(|need| methods.iter().any(|method| method.as_str() == need)) {
+        if !amr
+            .iter()
+            .all(|need| methods.iter().any(|method| method.as_str() == need))
+        {
             return Err(TokenError::Weak);
         }
         Ok(())

@@ -33,7 +33,8 @@ pub(crate) fn routes() -> Router<App> {
 
 /// Where a person goes after signing out here who came through the provider: they are still signed in there.
 pub(crate) fn after_sign_out(app: &App, user: &str) -> Option<&'static str> {
-    let external = app.oidc().is_some() && matches!(app.node().accounts().view(user), Ok(Some(view)) if view.external);
+    let external =
+        app.oidc().is_some() && matches!(app.node().accounts().view(user), Ok(Some(view)) if view.external);
     external.then_some("/sign-in/oidc/signed-out")
 }
 
@@ -81,7 +82,10 @@ async fn begin(
     let Query(query) = query.map_err(|_| Problem::malformed())?;
     let now = app.node().clock().now();
     let next = Next {
-        path: query.next.filter(|path| is_local(path)).unwrap_or_else(|| "/".into()),
+        path: query
+            .next
+            .filter(|path| is_local(path))
+            .unwrap_or_else(|| "/".into()),
         language: page.language,
     };
     // Two tabs of one browser may both be on their way.
@@ -141,7 +145,9 @@ async fn back(
         error: back.error.is_some(),
     };
     let signed_in = match oidc.finish(flow, &returned, now).await {
-        Ok(vouched) => welcome(&app, vouched.person).await.map(|token| (token, vouched.next)),
+        Ok(vouched) => welcome(&app, vouched.person)
+            .await
+            .map(|token| (token, vouched.next)),
         Err(error) => Err(error),
     };
     let (token, next) = match signed_in {
@@ -150,16 +156,29 @@ async fn back(
     };
     // The session's cookie is `Strict`: on the way from another site a browser would not send it to the page behind a
     // redirect. So this is a page of this site, which leads on at once; the link is for browsers that do not.
-    let refresh = HeaderValue::try_from(format!("0; url={}", next.path)).map_err(|error| Problem::node(&error))?;
+    let refresh =
+        HeaderValue::try_from(format!("0; url={}", next.path)).map_err(|error| Problem::node(&error))?;
     let name = cookie_name(&app);
     let cookies = AppendHeaders([
-        (SET_COOKIE, format!("{name}={}; Path=/; Secure; HttpOnly; SameSite=Strict", token.expose_text())),
         (
             SET_COOKIE,
-            format!("{}=; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=0", browser_cookie_name(&app)),
+            format!(
+                "{name}={}; Path=/; Secure; HttpOnly; SameSite=Strict",
+                token.expose_text()
+            ),
+        ),
+        (
+            SET_COOKIE,
+            format!(
+                "{}=; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=0",
+                browser_cookie_name(&app)
+            ),
         ),
     ]);
-    let shown = html(&SignedIn { page, next: next.path })?;
+    let shown = html(&SignedIn {
+        page,
+        next: next.path,
+    })?;
     Ok(([(REFRESH, refresh)], cookies, shown).into_response())
 }
 
@@ -191,7 +210,11 @@ struct Failed {
 /// Says why somebody was not signed in, and writes it into the book.
 async fn failed(app: &App, page: Page, error: &OidcError) -> Result<Response, Problem> {
     let code = error.code();
-    tracing::warn!(code, error = chain(error), "no sign-in through the identity provider");
+    tracing::warn!(
+        code,
+        error = chain(error),
+        "no sign-in through the identity provider"
+    );
     // The accounts themselves write of whom they blocked.
     if !matches!(error, OidcError::Blocked) {
         let accounts = Arc::clone(app.node().accounts());
@@ -215,7 +238,15 @@ async fn failed(app: &App, page: Page, error: &OidcError) -> Result<Response, Pr
         }
     };
     let local = app.settings().local_accounts();
-    html_with(status, &Failed { page, text, code, local })
+    html_with(
+        status,
+        &Failed {
+            page,
+            text,
+            code,
+            local,
+        },
+    )
 }
 
 #[derive(askama::Template)]
@@ -243,7 +274,10 @@ fn is_local(path: &str) -> bool {
         return false;
     };
     let first = rest.split(['/', '?', '#']).next();
-    let page = !matches!(first, Some("sign-in" | "sign-out" | "assets" | "api" | "language"));
+    let page = !matches!(
+        first,
+        Some("sign-in" | "sign-out" | "assets" | "api" | "language")
+    );
     let plain = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'\\' | b';' | b',' | b'"' | b'\'');
     page && !rest.starts_with('/') && path.len() <= LONGEST_NEXT && path.bytes().all(plain)
 }
@@ -254,10 +288,28 @@ mod tests {
 
     #[test]
     fn only_paths_of_this_console() {
-        for path in ["/", "/ask", "/officer/search?from=2026-01-01&page=2", "/answers/12"] {
+        for path in [
+            "/",
+            "/ask",
+            "/officer/search?from=2026-01-01&page=2",
+            "/answers/12",
+        ] {
             assert!(is_local(path), "{path}");
         }
-        for path in ["", "ask", "//evil.example", "/\\evil.example", "https://evil.example", "/a b", "/a;url=//b", "/a\r\nb", "/\u{e9}", "/sign-in/oidc", "/sign-in?next=/", "/sign-out"] {
+        for path in [
+            "",
+            "ask",
+            "//evil.example",
+            "/\\evil.example",
+            "https://evil.example",
+            "/a b",
+            "/a;url=//b",
+            "/a\r\nb",
+            "/\u{e9}",
+            "/sign-in/oidc",
+            "/sign-in?next=/",
+            "/sign-out",
+        ] {
             assert!(!is_local(path), "{path}");
         }
         assert!(!is_local(&format!("/{}", "x".repeat(LONGEST_NEXT))));

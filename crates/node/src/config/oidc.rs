@@ -67,7 +67,10 @@ pub struct OidcRole {
 impl OidcSection {
     /// With its paths resolved against the folder of the configuration file.
     pub(super) fn resolve(&mut self, file: &Path) {
-        for each in [&mut self.client_secret, &mut self.authority].into_iter().flatten() {
+        for each in [&mut self.client_secret, &mut self.authority]
+            .into_iter()
+            .flatten()
+        {
             *each = resolve(file, &*each);
         }
     }

@@ -189,22 +189,33 @@ mod tests {
         let answer = b"HTTP/1.1 400 No\r\ncontent-length: 2\r\n\r\n{}".to_vec();
         let (address, serving) = answering("code=1", answer);
         let address = format!("http://{address}/token?x=1");
-        let said = client(5000).post_form(&address, Some("Basic geheim"), "code=1".into()).await.unwrap();
+        let said = client(5000)
+            .post_form(&address, Some("Basic geheim"), "code=1".into())
+            .await
+            .unwrap();
         assert_eq!((said.status, said.body.as_slice()), (400, b"{}".as_slice()));
         assert_eq!(format!("{said:?}"), "WebAnswer(400, …)");
         let asked = serving.join().unwrap();
         assert!(asked.starts_with("POST /token?x=1 HTTP/1.1\r\n"), "{asked}");
         assert!(asked.contains("authorization: Basic geheim\r\n"), "{asked}");
-        assert!(asked.contains("content-type: application/x-www-form-urlencoded\r\n"), "{asked}");
+        assert!(
+            asked.contains("content-type: application/x-www-form-urlencoded\r\n"),
+            "{asked}"
+        );
     }
 
     #[tokio::test]
     async fn redirects_are_not_followed_and_too_much_is_not_read() {
-        let answer = b"HTTP/1.1 302 Found\r\nlocation: http://192.0.2.1/\r\ncontent-length: 0\r\n\r\n".to_vec();
+        let answer =
+            b"HTTP/1.1 302 Found\r\nlocation: http://192.0.2.1/\r\ncontent-length: 0\r\n\r\n".to_vec();
         let (address, _serving) = answering("\r\n\r\n", answer);
-        let said = client(5000).get(&format!("http://{address}/"), None).await.unwrap();
+        let said = client(5000)
+            .get(&format!("http://{address}/"), None)
+            .await
+            .unwrap();
         assert_eq!(said.status, 302);
-        let mut answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", MOST_ANSWER + 1).into_bytes();
+        let mut answer =
+            format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", MOST_ANSWER + 1).into_bytes();
         answer.resize(answer.len() + MOST_ANSWER + 1, b' ');
         let (address, _serving) = answering("\r\n\r\n", answer);
         let said = client(5000).get(&format!("http://{address}/"), None).await;
@@ -213,12 +224,25 @@ mod tests {
 
     #[tokio::test]
     async fn only_safe_addresses_and_only_so_long() {
-        for address in ["http://localhost/", "http://192.0.2.1/", "ftp://example.org/", "https://a:b@example.org/", ""] {
+        for address in [
+            "http://localhost/",
+            "http://192.0.2.1/",
+            "ftp://example.org/",
+            "https://a:b@example.org/",
+            "",
+        ] {
             assert!(!WebClient::accepts(address), "{address}");
-            assert_eq!(client(10).get(address, None).await.unwrap_err(), WebError::Address, "{address}");
+            assert_eq!(
+                client(10).get(address, None).await.unwrap_err(),
+                WebError::Address,
+                "{address}"
+            );
         }
         let silent = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = format!("http://{}/", silent.local_addr().unwrap());
-        assert_eq!(client(100).get(&address, None).await.unwrap_err(), WebError::TimedOut);
+        assert_eq!(
+            client(100).get(&address, None).await.unwrap_err(),
+            WebError::TimedOut
+        );
     }
 }

@@ -139,15 +139,22 @@ async fn a_certificate_must_come_from_the_authority() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let serving = std::thread::spawn(move || {
-            let (tcp, _) = listener.accept().unwrap();
-            let session = rustls::ServerConnection::new(Arc::new(config)).unwrap();
-            let mut stream = rustls::StreamOwned::new(session, tcp);
-            if stream.conn.complete_io(&mut stream.sock).is_ok() {
-                converse(&mut stream, WELL);
+            let config = Arc::new(config);
+            for _ in 0..2 {
+                let (tcp, _) = listener.accept().unwrap();
+                let session = rustls::ServerConnection::new(Arc::clone(&config)).unwrap();
+                let mut stream = rustls::StreamOwned::new(session, tcp);
+                if stream.conn.complete_io(&mut stream.sock).is_ok() {
+                    converse(&mut stream, WELL);
+                }
             }
         });
-        let web = WebAddress::new(&format!("https://localhost:{port}/"), Some(trusted), None).unwrap();
+        let address = format!("https://localhost:{port}/");
+        let web = WebAddress::new(&address, Some(trusted), None).unwrap();
         assert_eq!(web.post(b"{}".to_vec(), PATIENCE).await, result);
+        let client = WebClient::new(Some(trusted), PATIENCE).unwrap();
+        let answer = client.post_form(&address, None, "{}".into()).await;
+        assert_eq!(answer.map(|answer| answer.status), result.map(|()| 204));
         serving.join().unwrap();
     }
 }
