@@ -22,7 +22,10 @@ impl Crawled {
     /// Whether this is a page, and not a file to download.
     pub fn is_page(&self) -> bool {
         self.answered.header("content-type").starts_with("text/html")
-            && !self.answered.header("content-disposition").starts_with("attachment")
+            && !self
+                .answered
+                .header("content-disposition")
+                .starts_with("attachment")
     }
 
     /// What its forms would be sent to, with `post` or `get`.
@@ -50,11 +53,41 @@ impl Crawled {
     }
 }
 
+/// Whose pages an address belongs to.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Area {
+    /// Of everybody, or of everybody who has signed in.
+    Everybody,
+    /// Of those who ask.
+    Asker,
+    /// Of the privacy officer.
+    Officer,
+    /// Of the administrator.
+    Administrator,
+}
+
+/// Whose page this is, by the first part of its address.
+pub fn area(path: &str) -> Area {
+    let first = path
+        .trim_start_matches('/')
+        .split(['/', '?'])
+        .next()
+        .unwrap_or_default();
+    match first {
+        "ask" | "answers" | "history" | "screenings" | "notices" => Area::Asker,
+        "officer" => Area::Officer,
+        "admin" => Area::Administrator,
+        _ => Area::Everybody,
+    }
+}
+
 /// Opens these pages and all that they lead to within the console, at most this many. Redirects within the console count as
 /// links.
 pub async fn crawl(visitor: &Visitor, begin: &[&str], most: usize) -> Vec<Crawled> {
-    let mut queue: VecDeque<(String, String)> =
-        begin.iter().map(|path| ((*path).to_owned(), String::new())).collect();
+    let mut queue: VecDeque<(String, String)> = begin
+        .iter()
+        .map(|path| ((*path).to_owned(), String::new()))
+        .collect();
     let mut seen: BTreeSet<String> = begin.iter().map(ToString::to_string).collect();
     let mut shapes: BTreeMap<String, usize> = BTreeMap::new();
     let mut crawled = Vec::new();
@@ -105,7 +138,9 @@ fn attribute<'a>(tag: &'a str, name: &str) -> Option<&'a str> {
 
 /// As a browser reads an attribute.
 fn unescaped(text: &str) -> String {
-    text.replace("&#38;", "&").replace("&amp;", "&").replace("&#x2F;", "/")
+    text.replace("&#38;", "&")
+        .replace("&amp;", "&")
+        .replace("&#x2F;", "/")
 }
 
 /// An address with each part that is an id or a number, and each value of its query, made the same.
@@ -137,8 +172,12 @@ pub fn words(body: &str) -> String {
         words.push(' ');
         // What a script or a drawing's style holds is not read by people.
         let end = ["script", "style"].iter().find(|name| tag.starts_with(**name));
-        let tag = end.map_or(Some(tag), |name| tag.split_once(&format!("</{name}")).map(|(_, after)| after));
-        rest = tag.and_then(|tag| tag.split_once('>')).map_or("", |(_, after)| after);
+        let tag = end.map_or(Some(tag), |name| {
+            tag.split_once(&format!("</{name}")).map(|(_, after)| after)
+        });
+        rest = tag
+            .and_then(|tag| tag.split_once('>'))
+            .map_or("", |(_, after)| after);
     }
     words.push_str(rest);
     words
@@ -155,6 +194,8 @@ mod tests {
         assert_eq!(links(body), ["/ask", "/history?page=2&case=a"]);
         assert_eq!(shape("/answers/7f3a?page=2&case=x"), "/answers/n?case&page");
         assert_eq!(shape("/officer/entries/12"), "/officer/entries/n");
+        assert_eq!(area("/officer?page=2"), Area::Officer);
+        assert_eq!(area("/"), Area::Everybody);
     }
 
     #[test]

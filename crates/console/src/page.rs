@@ -201,7 +201,9 @@ mod tests {
         has(r#"size="12" aria-describedby="case-help case-error" aria-invalid="true">"#);
         has(r#"<p class="field__error" id="case-error">Vul de zaak in</p>"#);
         has(r#"<input id="born" name="born" type="date" value="" autocomplete="off" required>"#);
-        has(r#"<textarea id="note" name="note" rows="4" autocomplete="off" aria-describedby="note-error" aria-invalid="true">"#);
+        has(
+            r#"<textarea id="note" name="note" rows="4" autocomplete="off" aria-describedby="note-error" aria-invalid="true">"#,
+        );
         has(r#"<option value="b" selected>Twee</option>"#);
         has(r#"<fieldset class="fieldset" aria-describedby="kind-help">"#);
         has(r#"<input type="radio" id="kind" name="kind" value="a" checked>"#);
@@ -211,6 +213,9 @@ mod tests {
         has(r#"<a href="/officer" aria-current="page">"#);
         has(r#"<a href="/officer/search">"#);
         assert!(!page.contains("<script>"), "{page}");
-        assert!(!page.contains("\n<nav class=\"pagination\" aria-label=\"\""), "{page}");
+        assert!(
+            !page.contains("\n<nav class=\"pagination\" aria-label=\"\""),
+            "{page}"
+        );
     }
 }

@@ -32,8 +32,11 @@ struct Desk {
     tasks: Vec<Task>,
 }
 
-/// Role, name of its title, and path and name of each task; a task's text is called `…_text`.
-const DESKS: [(Role, &str, &[(&str, &str, &str)]); 3] = [
+/// Path, and names of title and text.
+type TaskNames = (&'static str, &'static str, &'static str);
+
+/// Role, name of its title, and its tasks.
+const DESKS: [(Role, &str, &[TaskNames]); 3] = [
     (
         Role::Asker,
         "common.home_asker",
@@ -48,7 +51,7 @@ const DESKS: [(Role, &str, &[(&str, &str, &str)]); 3] = [
         Role::Officer,
         "common.home_officer",
         &[
-            ("/officer", "common.nav_officer", "common.home_oversight"),
+            ("/officer", "common.home_dashboard", "common.home_oversight"),
             ("/officer/search", "common.home_search", "common.home_search_text"),
             ("/officer/person", "common.home_person", "common.home_person_text"),
             ("/officer/alarms", "common.home_alarms", "common.home_alarms_text"),
@@ -59,7 +62,11 @@ const DESKS: [(Role, &str, &[(&str, &str, &str)]); 3] = [
         "common.home_administrator",
         &[
             ("/admin", "common.home_status", "common.home_status_text"),
-            ("/admin/sources", "common.home_sources", "common.home_sources_text"),
+            (
+                "/admin/sources",
+                "common.home_sources",
+                "common.home_sources_text",
+            ),
             ("/admin/users", "common.home_users", "common.home_users_text"),
         ],
     ),
@@ -114,15 +121,17 @@ async fn language(
         _ => return Err(Problem::not_found()),
     };
     let back = own_path(fields.get("next")).unwrap_or("/");
-    let cookie = format!("__Host-language={language}; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age=31536000");
+    let cookie =
+        format!("__Host-language={language}; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age=31536000");
     Ok(([(SET_COOKIE, cookie)], Redirect::to(back)).into_response())
 }
 
-/// A path of this console. Not `//elsewhere` or `/\elsewhere`, which browsers take for another host, nor anything that does
-/// not belong in a header.
+/// A path of this console; the pages of signing in have a language too. Not `//elsewhere` or `/\elsewhere`, which browsers
+/// take for another host, nor anything that does not belong in a header.
 fn own_path(text: &str) -> Option<&str> {
     let rest = text.strip_prefix('/')?;
-    let own = !rest.starts_with(['/', '\\']) && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
+    let own =
+        !rest.starts_with(['/', '\\']) && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
     own.then_some(text)
 }
 
@@ -135,7 +144,16 @@ mod tests {
         for path in ["/", "/ask", "/officer/search/7?page=2"] {
             assert_eq!(own_path(path), Some(path));
         }
-        for path in ["", "ask", "//evil.example", "/\\evil.example", "https://evil.example", "/a\r\nset-cookie: x", "/a b", "/é"] {
+        for path in [
+            "",
+            "ask",
+            "//evil.example",
+            "/\\evil.example",
+            "https://evil.example",
+            "/a\r\nset-cookie: x",
+            "/a b",
+            "/é",
+        ] {
             assert_eq!(own_path(path), None, "{path:?}");
         }
     }
