@@ -43,6 +43,9 @@ pub struct PastCovenant {
     pub file: Vec<u8>,
 }
 
+/// A key with what is written under it, or nothing to forget it.
+type Written = (Vec<u8>, Option<Vec<u8>>);
+
 /// How one of them is kept.
 #[derive(Serialize, Deserialize)]
 struct Kept {
@@ -138,11 +141,13 @@ impl Agreements {
         &self,
         documents: impl Iterator<Item = &'a Document>,
         held: Option<&'a Held>,
-    ) -> Result<Vec<(Vec<u8>, Option<Vec<u8>>)>, StateError> {
+    ) -> Result<Vec<Written>, StateError> {
         let heard = Timestamp::now();
         let mut keys = self.table.keys(HISTORY.as_bytes())?;
         keys.retain(|key| key.starts_with(HISTORY.as_bytes()));
-        let last = keys.last().and_then(|key| std::str::from_utf8(key).ok()?.strip_prefix(HISTORY)?.parse().ok());
+        let last = keys
+            .last()
+            .and_then(|key| std::str::from_utf8(key).ok()?.strip_prefix(HISTORY)?.parse().ok());
         let first: u64 = last.map_or(0, |last: u64| last.saturating_add(1));
         let before = held.map(|held| &held.document).filter(|_| keys.is_empty());
         let mut changes = Vec::new();
@@ -280,7 +285,7 @@ mod tests {
             let (covenant, fetched) = offered(&text(count));
             agreements.take(covenant, &fetched).unwrap();
             let first = agreements.history().unwrap().pop().unwrap();
-            let oldest = if count == MOST_HISTORY { 1 } else { 0 };
+            let oldest = usize::from(count == MOST_HISTORY);
             assert_eq!(first.file, text(oldest).into_bytes(), "{count}");
         }
         assert_eq!(agreements.history().unwrap().len(), MOST_HISTORY);

@@ -199,7 +199,7 @@ impl Node {
         SourcesView {
             last: book.view(),
             running: running.is_some(),
-            progress: running.flatten(),
+            progress: running.and_then(|running| running.progress),
             next_at: book.next().map(|at| at.to_string()),
             max_loss_percent: self.config().sync.max_loss_percent,
         }
@@ -213,7 +213,11 @@ impl Node {
 
     fn witness_view(&self, now: Timestamp) -> Option<WitnessView> {
         let witnessing = self.witnessing.as_ref()?;
-        let held = witnessing.witness.held(witnessing.verifier.origin()).ok().flatten();
+        let held = witnessing
+            .witness
+            .held(witnessing.verifier.origin())
+            .ok()
+            .flatten();
         let seconds = held.as_ref().and_then(|held| i64::try_from(held.time_s).ok());
         let at = seconds.and_then(|seconds| Timestamp::from_second(seconds).ok());
         Some(WitnessView {
@@ -225,7 +229,9 @@ impl Node {
     }
 
     fn other_partners(&self, status: &StatusView) -> Vec<OtherPartnerView> {
-        let Some(covenant) = self.covenant_held() else { return Vec::new() };
+        let Some(covenant) = self.covenant_held() else {
+            return Vec::new();
+        };
         let own = &self.link.own().partner;
         let others = covenant.partners().iter().filter(|partner| partner.id != *own);
         let canary = |id: &str| match &status.canaries {

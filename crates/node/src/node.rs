@@ -460,6 +460,11 @@ impl Node {
         self.link.agreements().held()
     }
 
+    /// Alarms that this node raised itself or was told of, oldest first; there may be more in the log.
+    pub fn alarms(&self) -> Vec<crate::Alarm> {
+        self.inquirer.alarms.all()
+    }
+
     /// The covenants that this node heard of, newest first.
     ///
     /// # Errors

@@ -101,7 +101,12 @@ pub(crate) fn source_read(source: &Source, read: &Result<ReadOutcome, SourceErro
         persons: read.rows.len() as u64,
         bad_rows: read.issue_count,
         duplicates: read.duplicates,
-        issues: read.issues.iter().take(ISSUES_KEPT).map(IssueView::from).collect(),
+        issues: read
+            .issues
+            .iter()
+            .take(ISSUES_KEPT)
+            .map(IssueView::from)
+            .collect(),
         failure: None,
     })
 }
@@ -111,8 +116,15 @@ pub(crate) struct SyncBook {
     table: Table,
     clock: Arc<dyn Clock>,
     held: Mutex<SyncView>,
-    running: Mutex<Option<Option<Progress>>>,
+    running: Mutex<Option<UnderWay>>,
     next: Mutex<Option<Timestamp>>,
+}
+
+/// What is known of a sync that is under way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct UnderWay {
+    /// How far it is, if it has said so.
+    pub(crate) progress: Option<Progress>,
 }
 
 /// A sync that is under way, until it is dropped.
@@ -166,8 +178,8 @@ impl SyncBook {
         lock(&self.held).clone()
     }
 
-    /// Whether a sync is under way, and how far it is if it has said so.
-    pub(crate) fn running(&self) -> Option<Option<Progress>> {
+    /// The sync that is under way, if one is.
+    pub(crate) fn running(&self) -> Option<UnderWay> {
         *lock(&self.running)
     }
 
@@ -183,19 +195,23 @@ impl SyncBook {
 
     /// A sync begins.
     pub(crate) fn begin(&self) -> Running<'_> {
-        *lock(&self.running) = Some(None);
+        *lock(&self.running) = Some(UnderWay::default());
         Running(self)
     }
 
     /// It is so far.
     pub(crate) fn is_at(&self, progress: Progress) {
         if let Some(running) = lock(&self.running).as_mut() {
-            *running = Some(progress);
+            running.progress = Some(progress);
         }
     }
 
     /// It ended: remembered durably. A failure to remember is logged, as the sync itself did what it did.
-    pub(crate) async fn ended(self: &Arc<Self>, reads: Vec<SourceRead>, result: &Result<SyncReport, SyncError>) {
+    pub(crate) async fn ended(
+        self: &Arc<Self>,
+        reads: Vec<SourceRead>,
+        result: &Result<SyncReport, SyncError>,
+    ) {
         let bytes = {
             let mut held = lock(&self.held);
             held.take(reads, result, self.clock.now());

@@ -4,14 +4,17 @@ use super::*;
 use crate::source::{IssueKind, RowIssue};
 use crate::state::StateKey;
 
+#[derive(serde::Deserialize)]
+struct File {
+    source: Vec<Source>,
+}
+
 fn sources(names: &[&str]) -> Vec<Source> {
     let section = |name: &&str| {
-        format!("[[source]]\nname = \"{name}\"\npath = \"{name}.csv\"\n[source.columns]\nidentifier = \"bsn\"\nbirth_date = \"geboren\"\n")
+        format!(
+            "[[source]]\nname = \"{name}\"\npath = \"{name}.csv\"\n[source.columns]\nidentifier = \"bsn\"\nbirth_date = \"geboren\"\n"
+        )
     };
-    #[derive(serde::Deserialize)]
-    struct File {
-        source: Vec<Source>,
-    }
     let text: String = names.iter().map(section).collect();
     toml::from_str::<File>(&text).unwrap().source
 }
@@ -71,7 +74,11 @@ async fn what_a_sync_came_to_survives_a_restart_and_a_sync_that_failed() {
         assert_eq!((view.sources[0].rows, view.sources[0].bad_rows), (10, 3));
         assert_eq!(view.sources[0].issues[2].row, 4);
         assert_eq!(view.sources[1].issues.len(), ISSUES_KEPT);
-        assert_eq!(view.sources[1].bad_rows, ISSUES_KEPT as u64 + 1, "all are counted");
+        assert_eq!(
+            view.sources[1].bad_rows,
+            ISSUES_KEPT as u64 + 1,
+            "all are counted"
+        );
         // The second cannot be read: what it was stays, and why it failed stands beside it.
         let gone = source_read(&of[1], &Err(SourceError::Empty));
         let failed = Err(SyncError::Source(SourceError::Empty));
@@ -89,10 +96,17 @@ async fn what_a_sync_came_to_survives_a_restart_and_a_sync_that_failed() {
     book.ended(Vec::new(), &Err(shrunk)).await;
     let view = book.view();
     assert_eq!(view.shrunk, Some(ShrunkView { before: 11, lost: 9 }));
-    assert_eq!((view.sources.len(), view.sources[0].rows), (1, 4), "one that is gone is forgotten");
+    assert_eq!(
+        (view.sources.len(), view.sources[0].rows),
+        (1, 4),
+        "one that is gone is forgotten"
+    );
     book.ended(vec![read(&of[1], 4, 0)], &Ok(report(2))).await;
     let view = book.view();
-    assert_eq!((view.shrunk, view.failure, &view.sources[0].failure), (None, None, &None));
+    assert_eq!(
+        (view.shrunk, view.failure, &view.sources[0].failure),
+        (None, None, &None)
+    );
 }
 
 #[test]
@@ -103,9 +117,9 @@ fn a_sync_that_is_broken_off_is_not_under_way_any_more() {
     book.is_at(at);
     assert_eq!(book.running(), None, "none had begun");
     let running = book.begin();
-    assert_eq!(book.running(), Some(None));
+    assert_eq!(book.running(), Some(UnderWay::default()));
     book.is_at(at);
-    assert_eq!(book.running(), Some(Some(at)));
+    assert_eq!(book.running(), Some(UnderWay { progress: Some(at) }));
     drop(running);
     assert_eq!(book.running(), None);
 }

@@ -386,7 +386,10 @@ impl StatusView {
         ]);
         if let Some(last) = self.last_sync.as_ref().filter(|_| self.sources > 0) {
             let text = last.text(language);
-            table.add_row([language.pick("Laatste synchronisatie", "Last synchronisation"), &text]);
+            table.add_row([
+                language.pick("Laatste synchronisatie", "Last synchronisation"),
+                &text,
+            ]);
         }
         table.add_row([
             language.pick("Logregels gezien", "Log entries seen"),

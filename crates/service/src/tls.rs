@@ -215,7 +215,9 @@ pub fn pages_config(identity: &TlsIdentity) -> Result<Arc<ServerConfig>, TlsErro
 pub fn validity_of_file(path: &Path) -> Result<(Timestamp, Timestamp), TlsError> {
     let leaf = certificates(path)?.into_iter().next();
     let validity = leaf.and_then(|leaf| certificate::validity(&leaf).ok());
-    validity.ok_or_else(|| TlsError::Certificate { path: path.to_owned() })
+    validity.ok_or_else(|| TlsError::Certificate {
+        path: path.to_owned(),
+    })
 }
 
 pub(crate) fn setup(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> TlsError {

@@ -188,11 +188,16 @@ pub(crate) fn run(arguments: Arguments) -> ExitCode {
         match arguments.command {
             Command::Serve => serve(config).await,
             Command::Sync { full, confirm_shrink } => {
-                shell.sync(config, SyncOptions {
-                    full,
-                    confirm_shrink,
-                    ..SyncOptions::default()
-                }).await
+                shell
+                    .sync(
+                        config,
+                        SyncOptions {
+                            full,
+                            confirm_shrink,
+                            ..SyncOptions::default()
+                        },
+                    )
+                    .await
             }
             Command::Query(query) => shell.query(config, query).await,
             Command::Live(LiveCommand::List { last }) => shell.live(config, last).await,

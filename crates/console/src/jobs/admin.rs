@@ -197,7 +197,10 @@ pub fn findings(health: &HealthView, sources: &SourcesView) -> Vec<Finding> {
         add(epoch.key == "wrong", Finding::KeyWrong(epoch.number));
         // One that drains is over soon; who has no key of it asks in the one after it.
         let needed = epoch.state != "draining";
-        add(needed && epoch.key == "missing", Finding::KeyMissing(epoch.number));
+        add(
+            needed && epoch.key == "missing",
+            Finding::KeyMissing(epoch.number),
+        );
     }
     let missed = status.canaries.as_ref().map(|view| view.missed.as_slice());
     let missed = missed.unwrap_or_default();
@@ -207,7 +210,10 @@ pub fn findings(health: &HealthView, sources: &SourcesView) -> Vec<Finding> {
         let age = status.witnessed_s.unwrap_or(u64::MAX);
         add(age >= MAX_AGE_S, Finding::WitnessesGone);
         add((WARN_AGE_S..MAX_AGE_S).contains(&age), Finding::WitnessesLate);
-        let own = health.witness.as_ref().map(|own| own.cosigned_s.unwrap_or(u64::MAX));
+        let own = health
+            .witness
+            .as_ref()
+            .map(|own| own.cosigned_s.unwrap_or(u64::MAX));
         add(own.is_some_and(|age| age >= WARN_AGE_S), Finding::NotWitnessing);
     }
     if hub_is_there {

@@ -6,4 +6,5 @@ pub mod ask;
 pub mod log_check;
 pub mod notice;
 pub mod officer;
+pub mod review;
 pub mod screening;

@@ -14,7 +14,9 @@ use hitmachine_node::control::{Reply, Request};
 use hitmachine_node::notification::task::{NotificationAsk, NotificationReply, Task as NotificationTask};
 use hitmachine_node::officer::alarms::AlarmRow;
 use hitmachine_node::officer::page::{ErasureView, OwnEntry, PageView};
-use hitmachine_node::officer::task::{ErasedView, OfficerReply, Range, SearchAsk, StatisticsRowView, StatisticsView, Task};
+use hitmachine_node::officer::task::{
+    ErasedView, OfficerReply, Range, SearchAsk, StatisticsRowView, StatisticsView, Task,
+};
 
 use super::officer::{Looking, search, task};
 use crate::app::App;
@@ -41,7 +43,12 @@ pub async fn sample(app: &App, looking: &Looking<'_>, count: u32, range: Range) 
 ///
 /// # Errors
 /// [`Problem`].
-pub async fn acknowledge(app: &App, looking: &Looking<'_>, index: u64, note: &str) -> Result<OwnEntry, Problem> {
+pub async fn acknowledge(
+    app: &App,
+    looking: &Looking<'_>,
+    index: u64,
+    note: &str,
+) -> Result<OwnEntry, Problem> {
     let note = note.to_owned();
     match task(app, looking, Task::Acknowledge { index, note }).await? {
         OfficerReply::AlarmChanged(changed) => Ok(changed.own),
@@ -53,7 +60,12 @@ pub async fn acknowledge(app: &App, looking: &Looking<'_>, index: u64, note: &st
 ///
 /// # Errors
 /// [`Problem`].
-pub async fn lift(app: &App, looking: &Looking<'_>, alarm: &AlarmRow, note: &str) -> Result<OwnEntry, Problem> {
+pub async fn lift(
+    app: &App,
+    looking: &Looking<'_>,
+    alarm: &AlarmRow,
+    note: &str,
+) -> Result<OwnEntry, Problem> {
     let lift = Task::Lift {
         organisation: alarm.about.clone(),
         user: alarm.user.clone().unwrap_or_default(),
@@ -148,9 +160,11 @@ pub enum Of {
 /// # Errors
 /// [`Problem`].
 pub async fn calendar(app: &App, looking: &Looking<'_>) -> Result<Calendar, Problem> {
-    let covenant = app.node().covenant_in_force().await.map_err(|error| {
-        Problem::from(hitmachine_node::failure::Failure::from(error))
-    })?;
+    let covenant = app
+        .node()
+        .covenant_in_force()
+        .await
+        .map_err(|error| Problem::from(hitmachine_node::failure::Failure::from(error)))?;
     let counts: StatisticsView = match task(app, looking, Task::Statistics(Range::default())).await? {
         OfficerReply::Statistics(view) => view,
         _ => return Err(unexpected()),
@@ -193,7 +207,9 @@ fn groups(rows: &[StatisticsRowView], covenant: &Covenant, now: Period) -> Vec<G
         group.more |= count.is_none();
     };
     for row in rows {
-        let Ok(month) = row.month.parse::<Period>() else { continue };
+        let Ok(month) = row.month.parse::<Period>() else {
+            continue;
+        };
         let purpose = row.purpose.parse().ok().and_then(|code| covenant.purpose(&code));
         match purpose {
             Some(purpose) => add(
@@ -203,7 +219,12 @@ fn groups(rows: &[StatisticsRowView], covenant: &Covenant, now: Period) -> Vec<G
                 row.total,
             ),
             None if row.purpose.is_empty() => {
-                add(month, Of::Officers, officers_term(covenant, &row.oin), row.officer);
+                add(
+                    month,
+                    Of::Officers,
+                    officers_term(covenant, &row.oin),
+                    row.officer,
+                );
                 add(month, Of::Refused, RETENTION_WITHOUT_PURPOSE, row.refused);
             }
             None => add(month, Of::GonePurpose(row.purpose.clone()), 0, row.total),

@@ -55,27 +55,57 @@ fn words(page: &Page, finding: &Finding, state: &State) -> (String, &'static str
             page.t1("admin.certificate_unread", certificate(page, *of)),
             page.t("admin.certificate_unread_do"),
         ),
-        Finding::CovenantOver => (page.t("admin.covenant_over").to_owned(), page.t("admin.covenant_do")),
+        Finding::CovenantOver => (
+            page.t("admin.covenant_over").to_owned(),
+            page.t("admin.covenant_do"),
+        ),
         Finding::CovenantSoon(days) => (page.t1("admin.covenant_soon", days), page.t("admin.covenant_do")),
         Finding::KeyWrong(epoch) => (page.t1("admin.key_wrong", epoch), page.t("admin.key_do")),
         Finding::KeyMissing(epoch) => (page.t1("admin.key_missing", epoch), page.t("admin.key_do")),
-        Finding::Canaries(names) => (page.t1("admin.canaries_missed", names), page.t("admin.canaries_do")),
-        Finding::WitnessesGone => (page.t("admin.witnesses_gone").to_owned(), page.t("admin.witnesses_do")),
-        Finding::WitnessesLate => (page.t("admin.witnesses_late").to_owned(), page.t("admin.witnesses_do")),
-        Finding::NotWitnessing => (page.t("admin.not_witnessing").to_owned(), page.t("admin.not_witnessing_do")),
+        Finding::Canaries(names) => (
+            page.t1("admin.canaries_missed", names),
+            page.t("admin.canaries_do"),
+        ),
+        Finding::WitnessesGone => (
+            page.t("admin.witnesses_gone").to_owned(),
+            page.t("admin.witnesses_do"),
+        ),
+        Finding::WitnessesLate => (
+            page.t("admin.witnesses_late").to_owned(),
+            page.t("admin.witnesses_do"),
+        ),
+        Finding::NotWitnessing => (
+            page.t("admin.not_witnessing").to_owned(),
+            page.t("admin.not_witnessing_do"),
+        ),
         Finding::LiveGone => (page.t("admin.live_gone").to_owned(), page.t("admin.live_do")),
-        Finding::LiveReplaced => (page.t("admin.live_replaced").to_owned(), page.t("admin.live_replaced_do")),
-        Finding::Notices => (page.t("admin.notices_gone").to_owned(), page.t("admin.notices_do")),
+        Finding::LiveReplaced => (
+            page.t("admin.live_replaced").to_owned(),
+            page.t("admin.live_replaced_do"),
+        ),
+        Finding::Notices => (
+            page.t("admin.notices_gone").to_owned(),
+            page.t("admin.notices_do"),
+        ),
         Finding::Sync => (
-            page.t1("admin.sync_failed", reason(page, state.sources.last.failure.as_ref())),
+            page.t1(
+                "admin.sync_failed",
+                reason(page, state.sources.last.failure.as_ref()),
+            ),
             page.t("admin.sync_do"),
         ),
         Finding::Shrunk(lost, before) => (
             page.t2("admin.shrunk_found", count(*lost), count(*before)),
             page.t("admin.shrunk_do"),
         ),
-        Finding::NeverSynchronised => (page.t("admin.sync_never").to_owned(), page.t("admin.sync_never_do")),
-        Finding::BadRows(bad) => (page.t1("admin.bad_rows_found", count(*bad)), page.t("admin.bad_rows_do")),
+        Finding::NeverSynchronised => (
+            page.t("admin.sync_never").to_owned(),
+            page.t("admin.sync_never_do"),
+        ),
+        Finding::BadRows(bad) => (
+            page.t1("admin.bad_rows_found", count(*bad)),
+            page.t("admin.bad_rows_do"),
+        ),
         Finding::Alarms(alarms) => (page.t1("admin.alarms_found", alarms), page.t("admin.alarms_do")),
         Finding::Disk(mib) => (page.t1("admin.disk_found", count(*mib)), page.t("admin.disk_do")),
     }

@@ -16,5 +16,8 @@ pub(crate) fn routes() -> Router<App> {
         .route("/admin/sources/progress", get(sources::progress))
         .route("/admin/sources/rows.csv", get(sources::rows))
         .route("/admin/sources/sync", post(sources::sync))
-        .route("/admin/sources/shrunk", get(sources::shrunk).post(sources::confirm))
+        .route(
+            "/admin/sources/shrunk",
+            get(sources::shrunk).post(sources::confirm),
+        )
 }

@@ -8,6 +8,7 @@ use hitmachine_node::health::SourcesView;
 use hitmachine_node::spreadsheet;
 use hitmachine_node::sync::Progress;
 use hitmachine_node::sync_book::{ShrunkView, SourceView};
+use hitmachine_node::view::IssueView;
 
 use crate::app::App;
 use crate::jobs::admin;
@@ -66,19 +67,30 @@ pub(super) async fn sources(
     let last = &view.last;
     html(&SourcesPage {
         progress: progress_part(&page, &view),
-        failure: last.failure.as_ref().filter(|_| last.shrunk.is_none()).map(|failure| {
-            let at = last.ended_at.as_deref().unwrap_or_default();
-            format!("{}: {}", moment(page.language, at), failure.text(page.language))
-        }),
+        failure: last
+            .failure
+            .as_ref()
+            .filter(|_| last.shrunk.is_none())
+            .map(|failure| {
+                let at = last.ended_at.as_deref().unwrap_or_default();
+                format!("{}: {}", moment(page.language, at), failure.text(page.language))
+            }),
         shrunk: last.shrunk.map(|shrunk| counts(&page, shrunk)),
         last: last_facts(&page, &view),
-        sources: last.sources.iter().map(|source| source_part(&page, source)).collect(),
+        sources: last
+            .sources
+            .iter()
+            .map(|source| source_part(&page, source))
+            .collect(),
         page,
     })
 }
 
 fn counts(page: &Page, shrunk: ShrunkView) -> (String, String) {
-    (number(page.language, shrunk.lost), number(page.language, shrunk.before))
+    (
+        number(page.language, shrunk.lost),
+        number(page.language, shrunk.before),
+    )
 }
 
 /// How far a sync is; a script asks for it, and without one the page is loaded anew by hand.
@@ -153,7 +165,10 @@ fn last_facts(page: &Page, view: &SourcesView) -> Vec<(String, String)> {
 fn source_part(page: &Page, source: &SourceView) -> SourcePart {
     let count = |count: u64| number(page.language, count);
     let (status, verdict) = match (&source.failure, &source.read_at, source.bad_rows) {
-        (Some(failure), ..) => ("error", page.t1("admin.source_failed", failure.text(page.language))),
+        (Some(failure), ..) => (
+            "error",
+            page.t1("admin.source_failed", failure.text(page.language)),
+        ),
         (None, None, _) => ("neutral", page.t("admin.source_never").to_owned()),
         (None, Some(_), 0) => ("ok", page.t("admin.source_good").to_owned()),
         (None, Some(_), bad) => ("warning", page.t1("admin.source_bad", count(bad))),
@@ -168,20 +183,22 @@ fn source_part(page: &Page, source: &SourceView) -> SourcePart {
     SourcePart {
         name: source.name.clone(),
         kind: source.kind.clone(),
-        read_at: source
-            .read_at
-            .as_deref()
-            .map_or_else(|| page.t("admin.never").to_owned(), |at| moment(page.language, at)),
+        read_at: source.read_at.as_deref().map_or_else(
+            || page.t("admin.never").to_owned(),
+            |at| moment(page.language, at),
+        ),
         status,
         verdict,
-        facts: facts.map(|(name, value)| (page.t(name).to_owned(), count(value))).into(),
+        facts: facts
+            .map(|(name, value)| (page.t(name).to_owned(), count(value)))
+            .into(),
         rows: source
             .issues
             .iter()
             .map(|issue| BadRow {
                 row: count(issue.row),
                 column: issue.column.clone().unwrap_or_default(),
-                reason: issue.text(page.language).to_owned(),
+                reason: reason(page, issue).to_owned(),
             })
             .collect(),
         more: if source.bad_rows > shown {
@@ -192,10 +209,22 @@ fn source_part(page: &Page, source: &SourceView) -> SourcePart {
     }
 }
 
+/// The message without the place that it begins with: that has columns of its own.
+fn reason<'a>(page: &Page, issue: &'a IssueView) -> &'a str {
+    let text = issue.text(page.language);
+    let rest = text.strip_prefix(issue.file.as_str());
+    rest.and_then(|rest| rest.split_once(": "))
+        .map_or(text, |(_, reason)| reason)
+}
+
 /// The rows that were left out, of all sources, as CSV.
 pub(super) async fn rows(visitor: Visitor, page: Page, State(app): State<App>) -> Result<Response, Problem> {
     let view = admin::sources(&app, visitor.caller.administrator()?);
-    let mut out = vec![["source", "file", "row", "column", "code", "reason"].map(str::to_owned).to_vec()];
+    let mut out = vec![
+        ["source", "file", "row", "column", "code", "reason"]
+            .map(str::to_owned)
+            .to_vec(),
+    ];
     for source in &view.last.sources {
         out.extend(source.issues.iter().map(|issue| {
             vec![
@@ -204,7 +233,7 @@ pub(super) async fn rows(visitor: Visitor, page: Page, State(app): State<App>) -
                 issue.row.to_string(),
                 issue.column.clone().unwrap_or_default(),
                 issue.code.clone(),
-                issue.text(page.language).to_owned(),
+                reason(&page, issue).to_owned(),
             ]
         }));
     }
@@ -265,7 +294,11 @@ pub(super) async fn shrunk(
 /// The source may lose the number of persons that was shown.
 pub(super) async fn confirm(page: Page, State(app): State<App>, posted: Posted) -> Result<Response, Problem> {
     let administrator = posted.visitor.caller.administrator()?;
-    let lost = posted.fields.need("lost")?.parse().map_err(|_| Problem::malformed())?;
+    let lost = posted
+        .fields
+        .need("lost")?
+        .parse()
+        .map_err(|_| Problem::malformed())?;
     if posted.fields.get("sure") != "yes" {
         let shrunk = admin::sources(&app, administrator).last.shrunk;
         let shrunk = shrunk.ok_or_else(Problem::not_found)?;

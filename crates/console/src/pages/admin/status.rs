@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use super::finding::{self, Said};
 use crate::app::App;
 use crate::jobs::admin::{self, State};
-use crate::moment::{moment, number};
+use crate::moment::{moment, number, sentence};
 use crate::page::{Page, html};
 use crate::problem::Problem;
 use crate::visitor::Visitor;
@@ -56,7 +56,7 @@ struct Other {
 
 struct Alarm {
     at: String,
-    text: &'static str,
+    text: String,
     by: String,
 }
 
@@ -73,7 +73,11 @@ pub(super) async fn status(
         at: moment(page.language, &health.at),
         found,
         node: node(&page, &state),
-        hub: hub(&page, health),
+        hub: hub(
+            &page,
+            health,
+            app.node().covenant_held().map(|held| held.number()),
+        ),
         witness: witness(&page, health),
         certificates: certificates(&page, health),
         keys: keys(&page, &health.status),
@@ -92,19 +96,37 @@ fn node(page: &Page, state: &State) -> Facts {
         (page.t("admin.partner").to_owned(), status.partner.clone()),
         (page.t("admin.sources").to_owned(), status.sources.to_string()),
         (page.t("admin.persons").to_owned(), count(status.persons)),
-        (page.t("admin.in_step").to_owned(), or_never(page, status.synchronised_at.as_deref())),
+        (
+            page.t("admin.in_step").to_owned(),
+            or_never(page, status.synchronised_at.as_deref()),
+        ),
     ];
     if status.batches_in_doubt > 0 {
-        facts.push((page.t("admin.in_doubt").to_owned(), status.batches_in_doubt.to_string()));
+        facts.push((
+            page.t("admin.in_doubt").to_owned(),
+            status.batches_in_doubt.to_string(),
+        ));
     }
     if let Some(live) = &status.live {
-        facts.push((page.t("admin.live").to_owned(), live.state.text(page.language).to_owned()));
+        facts.push((
+            page.t("admin.live").to_owned(),
+            live.state.text(page.language).to_owned(),
+        ));
         facts.push((page.t("admin.live_today").to_owned(), count(live.questions_today)));
-        facts.push((page.t("admin.live_last").to_owned(), or_never(page, live.last_at.as_deref())));
+        facts.push((
+            page.t("admin.live_last").to_owned(),
+            or_never(page, live.last_at.as_deref()),
+        ));
     }
     let disk = health.disk.map_or_else(
         || page.t("admin.unknown").to_owned(),
-        |disk| page.t2("admin.disk_of", gibibytes(page, disk.free), gibibytes(page, disk.total)),
+        |disk| {
+            page.t2(
+                "admin.disk_of",
+                gibibytes(page, disk.free),
+                gibibytes(page, disk.total),
+            )
+        },
     );
     facts.push((page.t("admin.disk").to_owned(), disk));
     facts
@@ -113,32 +135,56 @@ fn node(page: &Page, state: &State) -> Facts {
 /// With one digit behind the comma.
 fn gibibytes(page: &Page, bytes: u64) -> String {
     let tenths = bytes / (1 << 30) * 10 + bytes % (1 << 30) * 10 / (1 << 30);
-    format!("{}{}{}", number(page.language, tenths / 10), page.language.pick(",", "."), tenths % 10)
+    format!(
+        "{}{}{}",
+        number(page.language, tenths / 10),
+        page.language.pick(",", "."),
+        tenths % 10
+    )
 }
 
 fn or_never(page: &Page, time: Option<&str>) -> String {
-    time.map_or_else(|| page.t("admin.never").to_owned(), |time| moment(page.language, time))
+    time.map_or_else(
+        || page.t("admin.never").to_owned(),
+        |time| moment(page.language, time),
+    )
 }
 
-fn hub(page: &Page, health: &HealthView) -> Facts {
+fn hub(page: &Page, health: &HealthView, held: Option<u32>) -> Facts {
     let status = &health.status;
     let reached = match (&health.hub_failure, health.hub_ms) {
         (None, Some(ms)) => page.t1("admin.hub_there", ms),
-        (failure, _) => failure.as_ref().map_or("", |failure| failure.text(page.language)).to_owned(),
+        (failure, _) => failure
+            .as_ref()
+            .map_or("", |failure| failure.text(page.language))
+            .to_owned(),
     };
-    let covenant = status.covenant_number.map_or_else(
-        || page.t("admin.unknown").to_owned(),
-        |number| {
-            let days = health.covenant_days_left.unwrap_or(0);
-            page.t2("admin.covenant_of", number, days)
-        },
-    );
+    let days = health.covenant_days_left.unwrap_or(0);
+    let covenant = match (status.covenant_number, held) {
+        (Some(number), _) => page.t2("admin.covenant_of", number, days),
+        (None, Some(held)) => page.t2("admin.covenant_away", held, days),
+        (None, None) => page.t("admin.unknown").to_owned(),
+    };
     vec![
         (page.t("admin.hub").to_owned(), reached),
         (page.t("admin.covenant").to_owned(), covenant),
-        (page.t("admin.log_seen").to_owned(), number(page.language, status.log_size_seen)),
-        (page.t("admin.notices").to_owned(), page.t(if status.notices_connected { "admin.connected" } else { "admin.not_connected" }).to_owned()),
-        (page.t("admin.notices_new").to_owned(), status.notices_new.to_string()),
+        (
+            page.t("admin.log_seen").to_owned(),
+            number(page.language, status.log_size_seen),
+        ),
+        (
+            page.t("admin.notices").to_owned(),
+            page.t(if status.notices_connected {
+                "admin.connected"
+            } else {
+                "admin.not_connected"
+            })
+            .to_owned(),
+        ),
+        (
+            page.t("admin.notices_new").to_owned(),
+            status.notices_new.to_string(),
+        ),
     ]
 }
 
@@ -149,15 +195,25 @@ fn witness(page: &Page, health: &HealthView) -> Facts {
         needed => page.t2("admin.quorum_of", needed, health.witnesses.len()),
     };
     let mut facts = vec![(page.t("admin.quorum").to_owned(), quorum)];
-    if status.witness_quorum > 0 {
-        facts.push((page.t("admin.witnessed").to_owned(), ago(page, status.witnessed_s)));
+    if status.witness_quorum == 0 {
+        return facts;
     }
+    facts.push((
+        page.t("admin.witnessed").to_owned(),
+        ago(page, status.witnessed_s),
+    ));
     match &health.witness {
-        None => facts.push((page.t("admin.own_witness").to_owned(), page.t("admin.own_witness_none").to_owned())),
+        None => facts.push((
+            page.t("admin.own_witness").to_owned(),
+            page.t("admin.own_witness_none").to_owned(),
+        )),
         Some(own) => {
             facts.push((page.t("admin.own_witness").to_owned(), own.name.clone()));
             facts.push((page.t("admin.own_cosigned").to_owned(), ago(page, own.cosigned_s)));
-            facts.push((page.t("admin.own_size").to_owned(), number(page.language, own.size)));
+            facts.push((
+                page.t("admin.own_size").to_owned(),
+                number(page.language, own.size),
+            ));
         }
     }
     facts
@@ -238,7 +294,7 @@ fn alarms(page: &Page, status: &StatusView) -> Vec<Alarm> {
         at: moment(page.language, &alarm.at),
         text: {
             let kind = AlarmKind::of(&alarm.code);
-            page.language.pick(kind.nl().0, kind.en().0)
+            sentence(page.language.pick(kind.nl().0, kind.en().0))
         },
         by: match (alarm.about.as_str(), alarm.by.as_str()) {
             ("", "") => page.t("admin.the_hub").to_owned(),

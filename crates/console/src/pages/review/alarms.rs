@@ -10,10 +10,10 @@ use axum::routing::{get, post};
 use hitmachine_core::alarm::AlarmKind;
 use hitmachine_node::officer::alarms::{AlarmRow, AlarmsView};
 
-use super::{files, index, note, say, said};
+use super::{files, index, note, said, say};
 use crate::app::App;
 use crate::jobs;
-use crate::moment::moment;
+use crate::moment::{moment, sentence};
 use crate::page::{Page, html, html_with};
 use crate::pages::officer::form::Errors;
 use crate::pages::officer::{OfficerPosted, OfficerVisitor};
@@ -40,7 +40,7 @@ struct AlarmsPage {
     said: String,
     own_entry: u64,
     away: String,
-    own_alarms: Vec<(String, &'static str)>,
+    own_alarms: Vec<(String, String)>,
     open: Vec<Said>,
     closed: Vec<Said>,
 }
@@ -65,7 +65,10 @@ fn say_alarm(page: &Page, app: &App, row: &AlarmRow) -> Said {
     let covenant = app.node().covenant_held();
     let name = |id: &str| {
         let id_ = id.parse().ok();
-        let partner = covenant.as_ref().zip(id_).and_then(|(covenant, id)| covenant.partner(&id));
+        let partner = covenant
+            .as_ref()
+            .zip(id_)
+            .and_then(|(covenant, id)| covenant.partner(&id));
         partner.map_or_else(|| id.to_owned(), |partner| partner.name.clone())
     };
     let organisation = match (row.about.as_str(), row.by.as_str()) {
@@ -83,17 +86,28 @@ fn say_alarm(page: &Page, app: &App, row: &AlarmRow) -> Said {
         (false, false, true) => ("review.alarm_seen", "ok"),
         (false, false, false) => ("review.alarm_open", "warning"),
     };
-    let when = |at: &Option<String>| at.as_deref().map_or_else(String::new, |at| moment(page.language, at));
+    let when = |at: &Option<String>| {
+        at.as_deref()
+            .map_or_else(String::new, |at| moment(page.language, at))
+    };
     // The advice for a terminal ends in a command; here a button does it.
     let advice = page.language.pick(&row.advice_nl, &row.advice_en);
-    let advice = if row.stops { page.t("review.advice_stopped") } else { advice };
+    let advice = if row.stops {
+        page.t("review.advice_stopped")
+    } else {
+        advice
+    };
     Said {
         number: row.log_index.saturating_add(1),
         at: moment(page.language, &row.at),
-        what: page.language.pick(&row.text_nl, &row.text_en).to_owned(),
+        what: sentence(page.language.pick(&row.text_nl, &row.text_en)),
         advice: advice.to_owned(),
         whom,
-        times: if row.times > 1 { page.t1("review.times", row.times) } else { String::new() },
+        times: if row.times > 1 {
+            page.t1("review.times", row.times)
+        } else {
+            String::new()
+        },
         state: page.t(state),
         status,
         stops: row.stops,
@@ -122,7 +136,11 @@ async fn list(officer: OfficerVisitor, page: Page, State(app): State<App>) -> Re
             shown.own_entry = view.own.log_index.saturating_add(1);
             for row in &view.alarms {
                 let said = say_alarm(&shown.page, &app, row);
-                if row.is_open() { shown.open.push(said) } else { shown.closed.push(said) }
+                if row.is_open() {
+                    shown.open.push(said);
+                } else {
+                    shown.closed.push(said);
+                }
             }
             html(&shown)
         }
@@ -133,7 +151,7 @@ async fn list(officer: OfficerVisitor, page: Page, State(app): State<App>) -> Re
             let told = known.iter().map(|alarm| {
                 let kind = AlarmKind::of(&alarm.code);
                 let at = moment(shown.page.language, &alarm.at);
-                (at, shown.page.language.pick(kind.nl().0, kind.en().0))
+                (at, sentence(shown.page.language.pick(kind.nl().0, kind.en().0)))
             });
             shown.own_alarms = told.collect();
             html_with(StatusCode::SERVICE_UNAVAILABLE, &shown)
@@ -196,14 +214,22 @@ async fn seen(
     let note = note(&page, "note", fields.get("note"), &mut errors);
     if !errors.is_empty() {
         let shown = AlarmPage {
-            errors,
             note,
+            errors,
             ..alarm_page(page, &app, &officer, row)
         };
         return html_with(StatusCode::UNPROCESSABLE_ENTITY, &shown);
     }
     let own = jobs::review::acknowledge(&app, &looking, row.log_index, &note).await?;
-    say(&app, &officer, page.t2("review.was_seen", row.log_index.saturating_add(1), own.log_index.saturating_add(1)));
+    say(
+        &app,
+        &officer,
+        page.t2(
+            "review.was_seen",
+            row.log_index.saturating_add(1),
+            own.log_index.saturating_add(1),
+        ),
+    );
     Ok(Redirect::to("/officer/alarms").into_response())
 }
 
@@ -215,19 +241,27 @@ async fn lift(
 ) -> Result<Response, Problem> {
     let looking = officer.looking()?;
     let (view, place) = find(&app, &officer, &number)?;
-    let row = view.alarms.get(place).filter(|row| row.stops).ok_or_else(Problem::not_found)?;
+    let row = view
+        .alarms
+        .get(place)
+        .filter(|row| row.stops)
+        .ok_or_else(Problem::not_found)?;
     let mut errors = Errors::default();
     let lift_note = note(&page, "lift_note", fields.get("lift_note"), &mut errors);
     if !errors.is_empty() {
         let shown = AlarmPage {
-            errors,
             lift_note,
+            errors,
             ..alarm_page(page, &app, &officer, row)
         };
         return html_with(StatusCode::UNPROCESSABLE_ENTITY, &shown);
     }
     let own = jobs::review::lift(&app, &looking, row, &lift_note).await?;
-    say(&app, &officer, page.t1("review.was_lifted", own.log_index.saturating_add(1)));
+    say(
+        &app,
+        &officer,
+        page.t1("review.was_lifted", own.log_index.saturating_add(1)),
+    );
     Ok(Redirect::to("/officer/alarms").into_response())
 }
 
@@ -235,7 +269,17 @@ async fn csv(officer: OfficerVisitor, State(app): State<App>) -> Result<Response
     officer.looking()?;
     let view = app.shelf().find::<AlarmsView>(officer.token(), ALARMS)?;
     let columns = [
-        "entry", "time_utc", "code", "text_nl", "about", "user", "by", "times", "stops", "acknowledged_utc", "lifted_utc",
+        "entry",
+        "time_utc",
+        "code",
+        "text_nl",
+        "about",
+        "user",
+        "by",
+        "times",
+        "stops",
+        "acknowledged_utc",
+        "lifted_utc",
     ];
     let rows = view.alarms.iter().map(|row| {
         vec![

@@ -89,8 +89,16 @@ async fn show(officer: OfficerVisitor, page: Page, State(app): State<App>) -> Re
                 (asker.name.clone(), cells.collect())
             })
             .collect(),
-        purposes: covenant.purposes().iter().map(|purpose| purpose_part(&page, covenant, purpose)).collect(),
-        partners: covenant.partners().iter().map(|partner| partner_part(&page, partner)).collect(),
+        purposes: covenant
+            .purposes()
+            .iter()
+            .map(|purpose| purpose_part(&page, covenant, purpose))
+            .collect(),
+        partners: covenant
+            .partners()
+            .iter()
+            .map(|partner| partner_part(&page, partner))
+            .collect(),
         quotas: quotas(&page, covenant),
         rules: rules(&page, covenant),
         changes: changes(&page, &history),
@@ -101,7 +109,12 @@ async fn show(officer: OfficerVisitor, page: Page, State(app): State<App>) -> Re
 
 /// The partners that any purpose names in this list, in the covenant's order.
 fn some(covenant: &Covenant, list: fn(&Purpose) -> &Vec<PartnerId>) -> Vec<&Partner> {
-    let named = |partner: &&Partner| covenant.purposes().iter().any(|purpose| list(purpose).contains(&partner.id));
+    let named = |partner: &&Partner| {
+        covenant
+            .purposes()
+            .iter()
+            .any(|purpose| list(purpose).contains(&partner.id))
+    };
     covenant.partners().iter().filter(named).collect()
 }
 
@@ -114,7 +127,11 @@ fn cell(covenant: &Covenant, asker: &Partner, asked: &Partner) -> Cell {
             && purpose.consults.contains(&asked.id)
     };
     let purposes = covenant.purposes().iter().filter(may);
-    Cell(purposes.map(|purpose| (purpose.title.clone(), purpose.notifies.contains(&asked.id))).collect())
+    Cell(
+        purposes
+            .map(|purpose| (purpose.title.clone(), purpose.notifies.contains(&asked.id)))
+            .collect(),
+    )
 }
 
 fn facts(page: &Page, held: &PastCovenant) -> Vec<(&'static str, String)> {
@@ -126,18 +143,41 @@ fn facts(page: &Page, held: &PastCovenant) -> Vec<(&'static str, String)> {
     );
     vec![
         (page.t("review.number"), covenant.number().to_string()),
-        (page.t("review.valid"), page.t2("review.period", day(page.language, from), day(page.language, until))),
-        (page.t("review.version"), covenant.version().to_string()),
-        (page.t("review.heard"), moment(page.language, &held.heard.to_string())),
+        (
+            page.t("review.valid"),
+            page.t2(
+                "review.period",
+                day(page.language, from),
+                day(page.language, until),
+            ),
+        ),
+        (page.t("review.version"), grouped(&covenant.version().to_string())),
+        (
+            page.t("review.heard"),
+            moment(page.language, &held.heard.to_string()),
+        ),
         (page.t("review.administrators"), administrators),
     ]
+}
+
+/// Hexadecimal digits in groups, which a narrow screen can break between.
+fn grouped(digits: &str) -> String {
+    let groups: Vec<&str> = (0..digits.len())
+        .step_by(8)
+        .filter_map(|at| digits.get(at..(at + 8).min(digits.len())))
+        .collect();
+    groups.join(" ")
 }
 
 fn names(page: &Page, covenant: &Covenant, ids: &[PartnerId]) -> String {
     if ids.is_empty() {
         return page.t("review.nobody").to_owned();
     }
-    let name = |id: &PartnerId| covenant.partner(id).map_or_else(|| id.to_string(), |partner| partner.name.clone());
+    let name = |id: &PartnerId| {
+        covenant
+            .partner(id)
+            .map_or_else(|| id.to_string(), |partner| partner.name.clone())
+    };
     ids.iter().map(name).collect::<Vec<_>>().join("; ")
 }
 
@@ -162,8 +202,14 @@ fn purpose_part(page: &Page, covenant: &Covenant, purpose: &Purpose) -> PurposeP
             (page.t("review.asked"), names(page, covenant, &purpose.consults)),
             (page.t("review.told"), names(page, covenant, &purpose.notifies)),
             (page.t("review.most_persons"), count(purpose.max_subjects as u64)),
-            (page.t("review.most_screening"), count(purpose.max_screening.into())),
-            (page.t("review.log_term"), page.t1("review.months", purpose.log_retention_months)),
+            (
+                page.t("review.most_screening"),
+                count(purpose.max_screening.into()),
+            ),
+            (
+                page.t("review.log_term"),
+                page.t1("review.months", purpose.log_retention_months),
+            ),
         ],
     }
 }
@@ -201,16 +247,24 @@ fn quotas(page: &Page, covenant: &Covenant) -> Vec<String> {
             (None, QuotaOf::Partner) => page.t("review.each_partner").to_owned(),
             (None, QuotaOf::User) => page.t("review.each_user").to_owned(),
             (Some(id), QuotaOf::Partner) => names(page, covenant, std::slice::from_ref(id)),
-            (Some(id), QuotaOf::User) => {
-                page.t1("review.each_user_of", names(page, covenant, std::slice::from_ref(id)))
-            }
+            (Some(id), QuotaOf::User) => page.t1(
+                "review.each_user_of",
+                names(page, covenant, std::slice::from_ref(id)),
+            ),
         };
         let title = quota.purpose.as_ref().map(|code| {
             let purpose = covenant.purpose(code);
             purpose.map_or_else(|| code.to_string(), |purpose| purpose.title.clone())
         });
-        let whose = title.map_or_else(|| whose.clone(), |title| page.t2("review.quota_for", &whose, title));
-        let most = page.t2("review.quota_most", number(page.language, quota.persons.into()), quota.hours);
+        let whose = title.map_or_else(
+            || whose.clone(),
+            |title| page.t2("review.quota_for", &whose, title),
+        );
+        let most = page.t2(
+            "review.quota_most",
+            number(page.language, quota.persons.into()),
+            quota.hours,
+        );
         format!("{whose}: {most}")
     };
     covenant.quotas().iter().map(one).collect()
@@ -221,9 +275,21 @@ fn rules(page: &Page, covenant: &Covenant) -> Vec<String> {
     let clock = |time: jiff::civil::Time| time.strftime("%H:%M").to_string();
     let (from, to) = alarms.usual_hours;
     vec![
-        page.t2("review.rule_terms", terms.registration_days_at_most, terms.log_months_at_most),
-        page.t2("review.rule_enumeration", alarms.enumeration_hits, alarms.enumeration_window),
-        page.t2("review.rule_volume", alarms.volume_factor, alarms.volume_least),
+        page.t2(
+            "review.rule_terms",
+            terms.registration_days_at_most,
+            terms.log_months_at_most,
+        ),
+        page.t2(
+            "review.rule_enumeration",
+            alarms.enumeration_hits,
+            alarms.enumeration_window,
+        ),
+        page.t2(
+            "review.rule_volume",
+            alarms.volume_factor,
+            number(page.language, alarms.volume_least.into()),
+        ),
         page.t2("review.rule_hours", clock(from), clock(to)),
         page.t1("review.rule_notices", alarms.notice_days),
     ]
@@ -246,7 +312,11 @@ fn changes(page: &Page, history: &[PastCovenant]) -> Vec<ChangePart> {
                 lines: changes
                     .unwrap_or_default()
                     .iter()
-                    .map(|change| page.language.pick(&change.text_nl(), &change.text_en()).to_owned())
+                    .map(|change| {
+                        page.language
+                            .pick(&change.text_nl(), &change.text_en())
+                            .to_owned()
+                    })
                     .collect(),
             }
         })
@@ -269,12 +339,17 @@ async fn toml_of(
     Path(version): Path<String>,
 ) -> Result<Response, Problem> {
     let history = covenants(&app, officer.visitor.caller.officer()?).await?;
-    let one = history.iter().find(|one| one.covenant.version().to_string() == version);
+    let one = history
+        .iter()
+        .find(|one| one.covenant.version().to_string() == version);
     Ok(file(one.ok_or_else(Problem::not_found)?))
 }
 
 async fn json(officer: OfficerVisitor, State(app): State<App>) -> Result<Response, Problem> {
     let history = covenants(&app, officer.visitor.caller.officer()?).await?;
     let held = history.first().ok_or_else(Problem::not_found)?;
-    files::json("convenant.json", &covenant_json(&held.covenant, app.node().clock().now(), None))
+    files::json(
+        "convenant.json",
+        &covenant_json(&held.covenant, app.node().clock().now(), None),
+    )
 }

@@ -8,7 +8,7 @@ use axum::routing::get;
 use hitmachine_node::language::Language;
 use jiff::Timestamp;
 
-use super::{files, say, said};
+use super::{files, said, say};
 use crate::app::App;
 use crate::jobs::review::{self, Calendar, Group, Of};
 use crate::moment::{moment, number};
@@ -83,8 +83,12 @@ const MONTHS: [(&str, &str); 12] = [
 /// `november 2026` of `2026-11`; the text itself if it is no month.
 fn month(language: Language, text: &str) -> String {
     let parts = text.split_once('-');
-    let named = parts.and_then(|(year, month)| Some((year, MONTHS.get(month.parse::<usize>().ok()?.checked_sub(1)?)?)));
-    named.map_or_else(|| text.to_owned(), |(year, (nl, en))| format!("{} {year}", language.pick(nl, en)))
+    let named = parts
+        .and_then(|(year, month)| Some((year, MONTHS.get(month.parse::<usize>().ok()?.checked_sub(1)?)?)));
+    named.map_or_else(
+        || text.to_owned(),
+        |(year, (nl, en))| format!("{} {year}", language.pick(nl, en)),
+    )
 }
 
 fn row(page: &Page, group: &Group) -> Row {
@@ -137,7 +141,11 @@ async fn show(officer: OfficerVisitor, page: Page, State(app): State<App>) -> Re
             "retention" => "review.ground_retention",
             _ => "review.ground_order",
         }),
-        by: if erasure.by == "hub" { page.t("review.the_hub").to_owned() } else { erasure.by.clone() },
+        by: if erasure.by == "hub" {
+            page.t("review.the_hub").to_owned()
+        } else {
+            erasure.by.clone()
+        },
     });
     let own = kept.calendar.own.map(|own| own.saturating_add(1));
     html(&ErasurePage {
@@ -147,7 +155,11 @@ async fn show(officer: OfficerVisitor, page: Page, State(app): State<App>) -> Re
         own: page.t2("review.own_two", own[0], own[1]),
         reached: reached.into_iter().map(|group| row(&page, group)).collect(),
         more: coming.len().saturating_sub(MOST_SHOWN),
-        coming: coming.into_iter().take(MOST_SHOWN).map(|group| row(&page, group)).collect(),
+        coming: coming
+            .into_iter()
+            .take(MOST_SHOWN)
+            .map(|group| row(&page, group))
+            .collect(),
         reference: officer.reference.clone(),
         page,
     })
@@ -161,11 +173,18 @@ fn months(language: Language, periods: &[String]) -> String {
         .collect();
     names.sort_unstable();
     names.dedup();
-    names.into_iter().map(|name| month(language, name)).collect::<Vec<_>>().join(", ")
+    names
+        .into_iter()
+        .map(|name| month(language, name))
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 /// Makes the calendar anew.
-async fn refresh(State(app): State<App>, OfficerPosted { officer, .. }: OfficerPosted) -> Result<Response, Problem> {
+async fn refresh(
+    State(app): State<App>,
+    OfficerPosted { officer, .. }: OfficerPosted,
+) -> Result<Response, Problem> {
     officer.looking()?;
     app.shelf().remove(officer.token(), CALENDAR);
     Ok(Redirect::to("/officer/erasure").into_response())
@@ -213,7 +232,13 @@ async fn erase(
     app.shelf().remove(officer.token(), CALENDAR);
     let own = done.own.log_index.saturating_add(1);
     let new = done.erasures.len().saturating_sub(known);
-    let entries: u64 = done.erasures.iter().rev().take(new).map(|erasure| erasure.entries).sum();
+    let entries: u64 = done
+        .erasures
+        .iter()
+        .rev()
+        .take(new)
+        .map(|erasure| erasure.entries)
+        .sum();
     let text = if entries == 0 {
         page.t1("review.nothing_erased", own)
     } else {
@@ -226,14 +251,26 @@ async fn erase(
 async fn csv(officer: OfficerVisitor, page: Page, State(app): State<App>) -> Result<Response, Problem> {
     officer.looking()?;
     let kept = app.shelf().find::<Kept>(officer.token(), CALENDAR)?;
-    let columns = ["month", "of", "entries_at_least", "exact", "term_months", "erased_from", "reached"];
+    let columns = [
+        "month",
+        "of",
+        "entries_at_least",
+        "exact",
+        "term_months",
+        "erased_from",
+        "reached",
+    ];
     let rows = kept.calendar.groups.iter().map(|group| {
         vec![
             group.month.to_string(),
             row(&page, group).of,
             group.at_least.to_string(),
             (!group.more).to_string(),
-            if group.expires.is_some() { group.months.to_string() } else { String::new() },
+            if group.expires.is_some() {
+                group.months.to_string()
+            } else {
+                String::new()
+            },
             group.expires.map_or_else(String::new, |from| from.to_string()),
             group.reached.to_string(),
         ]

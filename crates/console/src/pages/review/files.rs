@@ -20,7 +20,11 @@ pub(super) fn download(name: &str, kind: &'static str, body: Vec<u8>) -> Respons
 }
 
 /// Lines for a spreadsheet, the first with the columns' names.
-pub(super) fn csv(name: &str, columns: &[&str], rows: impl Iterator<Item = Vec<String>>) -> Result<Response, Problem> {
+pub(super) fn csv(
+    name: &str,
+    columns: &[&str],
+    rows: impl Iterator<Item = Vec<String>>,
+) -> Result<Response, Problem> {
     let mut lines: Vec<Vec<String>> = vec![columns.iter().map(|&column| column.to_owned()).collect()];
     lines.extend(rows);
     let bytes = spreadsheet::lines(&lines).map_err(|error| Problem::node(&error))?;

@@ -50,7 +50,10 @@ async fn list(officer: OfficerVisitor, page: Page, State(app): State<App>) -> Re
     let rows = view.partners.iter().map(|row| Row {
         organisation: row.organisation.clone(),
         waiting: number(page.language, row.waiting),
-        oldest: row.oldest.as_deref().map_or_else(String::new, |at| moment(page.language, at)),
+        oldest: row
+            .oldest
+            .as_deref()
+            .map_or_else(String::new, |at| moment(page.language, at)),
         late: row.overdue,
         fetched: number(page.language, row.acknowledged),
         connected: row.connected,
@@ -79,7 +82,15 @@ async fn csv(officer: OfficerVisitor, State(app): State<App>) -> Result<Response
             row.connected.to_string(),
         ]
     });
-    let columns = ["partner", "organisation", "waiting", "oldest_utc", "overdue", "fetched", "connected"];
+    let columns = [
+        "partner",
+        "organisation",
+        "waiting",
+        "oldest_utc",
+        "overdue",
+        "fetched",
+        "connected",
+    ];
     files::csv("notices.csv", &columns, rows)
 }
 

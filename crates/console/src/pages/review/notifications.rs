@@ -4,6 +4,7 @@
 //! keeps them, are in the file for letters only.
 
 use axum::Router;
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
@@ -15,7 +16,7 @@ use hitmachine_node::notification::task::{Filter, NotificationReply, Notificatio
 use hitmachine_node::notification::text;
 use serde::Deserialize;
 
-use super::{files, say, said};
+use super::{files, said, say};
 use crate::app::App;
 use crate::jobs::review::notification;
 use crate::moment::{day, moment};
@@ -45,12 +46,30 @@ const NOT_NEEDED: [(&str, NotNeeded); 5] = [
 ];
 /// The letters that come with this program, by the name of their file.
 const LETTERS: [(&str, &str); 6] = [
-    ("entry-both.txt", include_str!("../../../../../deploy/letters/entry-both.txt")),
-    ("entry-person.txt", include_str!("../../../../../deploy/letters/entry-person.txt")),
-    ("entry-representative.txt", include_str!("../../../../../deploy/letters/entry-representative.txt")),
-    ("exit-both.txt", include_str!("../../../../../deploy/letters/exit-both.txt")),
-    ("exit-person.txt", include_str!("../../../../../deploy/letters/exit-person.txt")),
-    ("exit-representative.txt", include_str!("../../../../../deploy/letters/exit-representative.txt")),
+    (
+        "entry-both.txt",
+        include_str!("../../../../../deploy/letters/entry-both.txt"),
+    ),
+    (
+        "entry-person.txt",
+        include_str!("../../../../../deploy/letters/entry-person.txt"),
+    ),
+    (
+        "entry-representative.txt",
+        include_str!("../../../../../deploy/letters/entry-representative.txt"),
+    ),
+    (
+        "exit-both.txt",
+        include_str!("../../../../../deploy/letters/exit-both.txt"),
+    ),
+    (
+        "exit-person.txt",
+        include_str!("../../../../../deploy/letters/exit-person.txt"),
+    ),
+    (
+        "exit-representative.txt",
+        include_str!("../../../../../deploy/letters/exit-representative.txt"),
+    ),
 ];
 /// Between two letters: a new page on a printer.
 const PAGE_BREAK: &str = "\n\u{c}\n";
@@ -127,7 +146,9 @@ fn row(page: &Page, each: &NotificationView) -> Row {
         reference: each.reference.clone().unwrap_or_default(),
         to: addressee(each.addressee, page.language),
         since: day(page.language, each.since),
-        last_day: each.last_day.map_or_else(String::new, |last| day(page.language, last)),
+        last_day: each
+            .last_day
+            .map_or_else(String::new, |last| day(page.language, last)),
         state,
         status,
         open: each.last_day.is_some(),
@@ -161,26 +182,33 @@ fn fits(show: Show, each: &NotificationView) -> bool {
     }
 }
 
-async fn list_page(
-    app: &App,
-    page: Page,
-    officer: &OfficerVisitor,
-    show: Show,
-) -> Result<ListPage, Problem> {
-    let listed = notification(app, officer.visitor.caller.officer()?, Task::List(Filter::default())).await;
+async fn list_page(app: &App, page: Page, officer: &OfficerVisitor, show: Show) -> Result<ListPage, Problem> {
+    let listed = notification(
+        app,
+        officer.visitor.caller.officer()?,
+        Task::List(Filter::default()),
+    )
+    .await;
     let (reply, kept) = match listed {
         Ok(reply) => (reply.notifications, true),
         Err(problem) if problem.code == "notification_not_kept" => (Vec::new(), false),
         Err(problem) => return Err(problem),
     };
     let count = |show: Show| reply.iter().filter(|each| fits(show, each)).count();
-    let shown: Vec<Row> = reply.iter().filter(|each| fits(show, each)).map(|each| row(&page, each)).collect();
+    let shown: Vec<Row> = reply
+        .iter()
+        .filter(|each| fits(show, each))
+        .map(|each| row(&page, each))
+        .collect();
     let filter = |word, name, this: Show| (word, page.t(name), this == show);
     Ok(ListPage {
         reference: officer.reference.clone(),
         said: said(app, officer),
         kept,
-        due: count(Show::Open) - count(Show::Overdue).min(count(Show::Open)),
+        due: reply
+            .iter()
+            .filter(|each| each.state == Progress::Due && !each.overdue)
+            .count(),
         overdue: count(Show::Overdue),
         deferred: count(Show::Deferred),
         filters: vec![
@@ -201,16 +229,31 @@ async fn list(
     officer: OfficerVisitor,
     page: Page,
     State(app): State<App>,
-    query: Option<Query<Shown>>,
+    query: Result<Query<Shown>, QueryRejection>,
 ) -> Result<Response, Problem> {
-    let show = query.map_or(Show::default(), |Query(shown)| shown.show);
+    let show = query.map_or_else(|_| Show::default(), |Query(shown)| shown.show);
     html(&list_page(&app, page, &officer, show).await?)
 }
 
 async fn csv(officer: OfficerVisitor, page: Page, State(app): State<App>) -> Result<Response, Problem> {
-    let reply = notification(&app, officer.visitor.caller.officer()?, Task::List(Filter::default())).await?;
+    let reply = notification(
+        &app,
+        officer.visitor.caller.officer()?,
+        Task::List(Filter::default()),
+    )
+    .await?;
     let columns = [
-        "id", "kind", "case", "reference", "addressee", "purpose", "since", "due", "last_day", "overdue", "state",
+        "id",
+        "kind",
+        "case",
+        "reference",
+        "addressee",
+        "purpose",
+        "since",
+        "due",
+        "last_day",
+        "overdue",
+        "state",
     ];
     let rows = reply.notifications.iter().map(|each| {
         vec![
@@ -237,7 +280,12 @@ async fn letters(
     page: Page,
     OfficerPosted { officer, fields }: OfficerPosted,
 ) -> Result<Response, Problem> {
-    let reply = notification(&app, officer.visitor.caller.officer()?, Task::Letters(Filter::default())).await?;
+    let reply = notification(
+        &app,
+        officer.visitor.caller.officer()?,
+        Task::Letters(Filter::default()),
+    )
+    .await?;
     match fields.get("form") {
         "csv" => {
             let bytes = text::letters_csv(&reply, page.language).map_err(|error| Problem::node(&error))?;
@@ -245,7 +293,11 @@ async fn letters(
         }
         "text" => {
             let body = letter_texts(&reply)?;
-            Ok(files::download("letters.txt", "text/plain; charset=utf-8", body.into_bytes()))
+            Ok(files::download(
+                "letters.txt",
+                "text/plain; charset=utf-8",
+                body.into_bytes(),
+            ))
         }
         _ => Err(Problem::malformed()),
     }
@@ -256,7 +308,10 @@ fn letter_texts(reply: &NotificationReply) -> Result<String, Problem> {
     let mut letters = Vec::new();
     for each in &reply.notifications {
         let name = template_name(each.kind, each.addressee);
-        let template = LETTERS.iter().find(|(file, _)| *file == name).ok_or_else(Problem::not_found)?;
+        let template = LETTERS
+            .iter()
+            .find(|(file, _)| *file == name)
+            .ok_or_else(Problem::not_found)?;
         let template = Letter::parse(template.1).map_err(|error| Problem::node(&error))?;
         letters.push(template.fill(each, reply, Language::Nl));
     }
@@ -294,13 +349,23 @@ async fn close(
     let closed = notification(&app, officer.visitor.caller.officer()?, task).await;
     match closed {
         Ok(reply) => {
-            say(&app, &officer, page.t1("review.was_closed", reply.notifications.len()));
+            say(
+                &app,
+                &officer,
+                page.t1("review.was_closed", reply.notifications.len()),
+            );
             Ok(Redirect::to("/officer/notifications").into_response())
         }
         Err(problem) if is_about_input(&problem) => {
             let mut shown = list_page(&app, page, &officer, Show::Open).await?;
-            shown.errors.add("case", problem.text(shown.page.language).to_owned());
-            shown.case = if problem.code == "contains_bsn" { String::new() } else { case };
+            shown
+                .errors
+                .add("case", problem.text(shown.page.language).to_owned());
+            shown.case = if problem.code == "contains_bsn" {
+                String::new()
+            } else {
+                case
+            };
             html_with(StatusCode::UNPROCESSABLE_ENTITY, &shown)
         }
         Err(problem) => Err(problem),
@@ -404,7 +469,13 @@ async fn one_page(app: &App, page: Page, officer: &OfficerVisitor, id: &str) -> 
         open: row.open,
         facts,
         history: history
-            .map(|act| (moment(page.language, &act.at), act.by.clone(), what(&page, &act.what)))
+            .map(|act| {
+                (
+                    moment(page.language, &act.at),
+                    act.by.clone(),
+                    what(&page, &act.what),
+                )
+            })
             .collect(),
         deferrals: choices(&page, &DEFERRALS),
         reasons: choices(&page, &NOT_NEEDED),
@@ -434,7 +505,11 @@ fn optional(text: &str) -> Option<String> {
 
 /// The field that a refusal of the queue is about.
 fn field(problem: &Problem, until: &'static str, note: &'static str) -> &'static str {
-    if problem.code == "notification_until" { until } else { note }
+    if problem.code == "notification_until" {
+        until
+    } else {
+        note
+    }
 }
 
 async fn defer(
@@ -449,7 +524,9 @@ async fn defer(
     shown.defer_note = fields.get("defer_note").to_owned();
     let reason = DEFERRALS.iter().find(|(word, _)| *word == shown.defer_reason);
     if reason.is_none() {
-        shown.errors.add("defer_reason", shown.page.t("review.error_reason"));
+        shown
+            .errors
+            .add("defer_reason", shown.page.t("review.error_reason"));
     }
     let until = date(&shown.until);
     if until.is_none() {
@@ -464,13 +541,17 @@ async fn defer(
         };
         match notification(&app, officer.visitor.caller.officer()?, task).await {
             Ok(_) => {
-                let text = shown.page.t2("review.was_deferred", shown.id, day(shown.page.language, until));
+                let text = shown
+                    .page
+                    .t2("review.was_deferred", shown.id, day(shown.page.language, until));
                 say(&app, &officer, text);
                 return Ok(Redirect::to("/officer/notifications").into_response());
             }
             Err(problem) if is_about_input(&problem) => {
                 let field = field(&problem, "until", "defer_note");
-                shown.errors.add(field, problem.text(shown.page.language).to_owned());
+                shown
+                    .errors
+                    .add(field, problem.text(shown.page.language).to_owned());
                 if problem.code == "contains_bsn" {
                     shown.defer_note.clear();
                 }
@@ -506,7 +587,9 @@ async fn not_needed(
             Ok(Redirect::to("/officer/notifications").into_response())
         }
         Err(problem) if is_about_input(&problem) => {
-            shown.errors.add("note", problem.text(shown.page.language).to_owned());
+            shown
+                .errors
+                .add("note", problem.text(shown.page.language).to_owned());
             if problem.code == "contains_bsn" {
                 shown.note.clear();
             }

@@ -13,7 +13,7 @@ use hitmachine_node::officer::task::Range;
 use hitmachine_node::officer::text;
 use hitmachine_node::view::refusal_text;
 
-use super::{files, index, note, say, said};
+use super::{files, index, note, said, say};
 use crate::app::App;
 use crate::jobs;
 use crate::moment::moment;
@@ -152,7 +152,9 @@ async fn list(officer: OfficerVisitor, page: Page, State(app): State<App>) -> Re
         period,
         done: sample.done(),
         total: sample.rows.len(),
-        next: sample.next().map_or_else(String::new, |next| next.saturating_add(1).to_string()),
+        next: sample
+            .next()
+            .map_or_else(String::new, |next| next.saturating_add(1).to_string()),
         rows: sample.rows.iter().map(|row| line(&page, &sample, row)).collect(),
         reference: officer.reference.clone(),
         page,
@@ -235,7 +237,12 @@ fn find(app: &App, officer: &OfficerVisitor, number: &str) -> Result<(Arc<Sample
     Ok((sample, place.ok_or_else(Problem::not_found)?))
 }
 
-fn entry_page(page: Page, officer: &OfficerVisitor, sample: &Sample, place: usize) -> Result<EntryPage, Problem> {
+fn entry_page(
+    page: Page,
+    officer: &OfficerVisitor,
+    sample: &Sample,
+    place: usize,
+) -> Result<EntryPage, Problem> {
     let row = sample.rows.get(place).ok_or_else(Problem::not_found)?;
     let record = row.record.clone().unwrap_or_default();
     let user = record.user.unwrap_or_default();
@@ -255,10 +262,16 @@ fn entry_page(page: Page, officer: &OfficerVisitor, sample: &Sample, place: usiz
         (page.t("review.basis"), ground.legal_basis),
         (page.t("review.case"), record.case.unwrap_or_default()),
         (page.t("review.subject"), class.to_owned()),
-        (page.t("review.outcome"), text::outcome(&record.outcome, page.language).to_owned()),
+        (
+            page.t("review.outcome"),
+            text::outcome(&record.outcome, page.language).to_owned(),
+        ),
     ];
     if let Some(code) = &record.refused {
-        facts.push((page.t("review.refused"), refusal_text(code, page.language).to_owned()));
+        facts.push((
+            page.t("review.refused"),
+            refusal_text(code, page.language).to_owned(),
+        ));
     }
     if row.form == Form::Processing {
         facts.push((page.t("review.content"), page.t("review.without_user").to_owned()));
@@ -332,8 +345,16 @@ async fn review(
     let own = jobs::officer::review(&app, &looking, index, verdict, &typed).await?;
     let own = own.log_index.saturating_add(1);
     let value = (verdict.to_owned(), typed, own);
-    sample.found.lock().unwrap_or_else(PoisonError::into_inner).insert(index, value);
-    say(&app, &officer, page.t2("review.reviewed", index.saturating_add(1), own));
+    sample
+        .found
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .insert(index, value);
+    say(
+        &app,
+        &officer,
+        page.t2("review.reviewed", index.saturating_add(1), own),
+    );
     let to = sample.next().map_or_else(
         || "/officer/sample".to_owned(),
         |next| format!("/officer/sample/{}", next.saturating_add(1)),
@@ -345,7 +366,17 @@ async fn csv(officer: OfficerVisitor, State(app): State<App>) -> Result<Response
     officer.looking()?;
     let sample = app.shelf().find::<Sample>(officer.token(), SAMPLE)?;
     let columns = [
-        "entry", "time_utc", "organisation", "user", "role", "purpose", "case", "outcome", "verdict", "note", "note_entry",
+        "entry",
+        "time_utc",
+        "organisation",
+        "user",
+        "role",
+        "purpose",
+        "case",
+        "outcome",
+        "verdict",
+        "note",
+        "note_entry",
     ];
     let rows = sample.rows.iter().map(|row| {
         let record = row.record.clone().unwrap_or_default();
