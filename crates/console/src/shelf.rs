@@ -58,7 +58,11 @@ impl Shelf {
     ///
     /// # Errors
     /// [`Problem::node`] if the machine has no random numbers.
-    pub(crate) fn add<T: Any + Send + Sync>(&self, token: &SessionToken, value: T) -> Result<String, Problem> {
+    pub(crate) fn add<T: Any + Send + Sync>(
+        &self,
+        token: &SessionToken,
+        value: T,
+    ) -> Result<String, Problem> {
         let mut bytes = [0; 8];
         getrandom::fill(&mut bytes).map_err(|error| Problem::node(&error))?;
         let name = hex::encode(bytes);
@@ -79,7 +83,11 @@ impl Shelf {
     ///
     /// # Errors
     /// [`Problem::not_found`], the same for a name of another session and one that never was.
-    pub(crate) fn find<T: Any + Send + Sync>(&self, token: &SessionToken, name: &str) -> Result<Arc<T>, Problem> {
+    pub(crate) fn find<T: Any + Send + Sync>(
+        &self,
+        token: &SessionToken,
+        name: &str,
+    ) -> Result<Arc<T>, Problem> {
         self.get(token, name).ok_or_else(Problem::not_found)
     }
 
@@ -98,7 +106,9 @@ impl Shelf {
 
 /// Sessions are known here by a hash: the cookie's secret is not kept a second time.
 fn session(token: &SessionToken) -> Session {
-    let digest = Sha256::new().chain_update("shelf\0").chain_update(token.expose_text());
+    let digest = Sha256::new()
+        .chain_update("shelf\0")
+        .chain_update(token.expose_text());
     digest.finalize().into()
 }
 
@@ -134,6 +144,9 @@ mod tests {
         }
         assert!(shelf.get::<usize>(&one, "first").is_none(), "the oldest is gone");
         assert_eq!(*shelf.get::<usize>(&one, "0").unwrap(), 0);
-        assert!(shelf.get::<usize>(&two, "other").is_some(), "others have their own");
+        assert!(
+            shelf.get::<usize>(&two, "other").is_some(),
+            "others have their own"
+        );
     }
 }

@@ -25,6 +25,8 @@ pub struct BarChart<'a> {
     pub id: &'a str,
     /// What is counted.
     pub title: &'a str,
+    /// [`WIDTH`] or [`NARROW`].
+    pub width: f64,
     /// Names of the parts, at most four.
     pub series: &'a [&'a str],
     /// What a hatched bar means.
@@ -33,7 +35,10 @@ pub struct BarChart<'a> {
     pub bars: &'a [Bar],
 }
 
-const WIDTH: f64 = 720.0;
+/// Width of a chart that has a page for itself, in units of which a letter takes about 6.6.
+pub const WIDTH: f64 = 720.0;
+/// Width of a chart beside another one, and on a telephone.
+pub const NARROW: f64 = 380.0;
 /// Room for labels, at least and at most.
 const LABELS: (f64, f64) = (60.0, 258.0);
 /// Width of a letter, about.
@@ -66,9 +71,9 @@ impl BarChart<'_> {
             4.0
         };
         let height = top + f64::from(bars) * ROW + 4.0;
-        let (id, title) = (self.id, escape(self.title));
+        let (id, title, width) = (self.id, escape(self.title), self.width);
         let mut out = format!(
-            "<svg class=\"chart\" role=\"img\" aria-labelledby=\"{id}-t {id}-d\" viewBox=\"0 0 {WIDTH} {height}\" fill=\"currentColor\" \
+            "<svg class=\"chart\" role=\"img\" aria-labelledby=\"{id}-t {id}-d\" viewBox=\"0 0 {width} {height}\" fill=\"currentColor\" \
              font-size=\"12\" font-family=\"system-ui, sans-serif\">\n<title id=\"{id}-t\">{title}</title>\n\
              <desc id=\"{id}-d\">{}</desc>\n<defs><pattern id=\"{id}-h\" width=\"6\" height=\"6\" \
              patternUnits=\"userSpaceOnUse\" patternTransform=\"rotate(45)\"><rect width=\"6\" height=\"6\" \
@@ -95,7 +100,7 @@ impl BarChart<'_> {
 
     /// Pixels for one.
     fn scale(&self) -> f64 {
-        let room = WIDTH - self.labels() - ENDS;
+        let room = self.width - self.labels() - ENDS;
         let scales = self.bars.iter().map(|bar| {
             let hidden = bar.parts.iter().filter(|part| part.is_none()).count();
             let hidden = f64::from(u32::try_from(hidden).unwrap_or(u32::MAX)) * HATCHED;
@@ -215,6 +220,7 @@ mod tests {
         let chart = BarChart {
             id: "t",
             title: "A & B",
+            width: WIDTH,
             series: &["one", "two"],
             suppressed: "not shown",
             bars: &bars,

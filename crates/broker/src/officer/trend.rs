@@ -15,7 +15,9 @@ pub(super) fn stretches(wanted: &v1::Statistics) -> Option<Vec<(u64, u64)>> {
     let cuts = &wanted.cuts;
     let ascending = cuts.is_sorted_by(|a, b| a < b);
     let many = cuts.is_empty() || (2..=MAX_CUTS).contains(&cuts.len());
-    let pairs = cuts.windows(2).filter_map(|pair| Some((*pair.first()?, *pair.last()?)));
+    let pairs = cuts
+        .windows(2)
+        .filter_map(|pair| Some((*pair.first()?, *pair.last()?)));
     (ascending && many).then(|| pairs.collect())
 }
 

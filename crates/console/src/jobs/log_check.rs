@@ -89,11 +89,12 @@ impl<T> Part<T> {
 impl LogCheck {
     /// Of the published log: wrong, or sound but not cosigned by enough partners, or right.
     pub fn published(&self) -> Verdict {
-        self.verify.verdict(|view| match (view.is_right(), view.cosigned) {
-            (false, _) => Verdict::Wrong,
-            (true, false) => Verdict::Unknown,
-            (true, true) => Verdict::Right,
-        })
+        self.verify
+            .verdict(|view| match (view.is_right(), view.cosigned) {
+                (false, _) => Verdict::Wrong,
+                (true, false) => Verdict::Unknown,
+                (true, true) => Verdict::Right,
+            })
     }
 
     /// Whether every entry is there, or was provably erased.
@@ -123,7 +124,10 @@ fn verdict(right: bool) -> Verdict {
 /// [`Problem`] if the local state fails.
 pub fn last(app: &App, most: usize) -> Result<Vec<LogCheck>, Problem> {
     let kept = app.node().table(TABLE)?.newest(most)?;
-    Ok(kept.iter().filter_map(|value| serde_json::from_slice(value).ok()).collect())
+    Ok(kept
+        .iter()
+        .filter_map(|value| serde_json::from_slice(value).ok())
+        .collect())
 }
 
 fn keep(app: &App, check: &LogCheck) -> Result<(), Problem> {
@@ -218,7 +222,12 @@ impl Drop for Place {
 ///
 /// # Errors
 /// [`Problem::role_missing`].
-pub async fn start(app: &App, looking: &Looking<'_>, caller: &Caller, patience: Duration) -> Result<(), Problem> {
+pub async fn start(
+    app: &App,
+    looking: &Looking<'_>,
+    caller: &Caller,
+    patience: Duration,
+) -> Result<(), Problem> {
     caller.officer()?;
     let Some(steps) = app.checking().begin() else {
         return Ok(());
@@ -228,7 +237,10 @@ pub async fn start(app: &App, looking: &Looking<'_>, caller: &Caller, patience: 
     let running = tokio::spawn(async move {
         let Place(app) = &place;
         if let Err(problem) = run(app, &caller, &reference, &steps).await {
-            tracing::error!(code = problem.code, "what a check of the log found could not be kept");
+            tracing::error!(
+                code = problem.code,
+                "what a check of the log found could not be kept"
+            );
         }
     });
     // It goes on by itself when this is over.
@@ -274,7 +286,11 @@ mod tests {
             overlap: Part::Found(OverlapView::default()),
         };
         assert_eq!(check.published(), Verdict::Right);
-        assert_eq!(check.verdict(), Verdict::Unknown, "what could not be asked is not right");
+        assert_eq!(
+            check.verdict(),
+            Verdict::Unknown,
+            "what could not be asked is not right"
+        );
         check.verify = Part::Found(VerifyView {
             heads_off: vec![3],
             ..sound.clone()

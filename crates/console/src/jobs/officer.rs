@@ -107,7 +107,11 @@ pub async fn search(app: &App, looking: &Looking<'_>, ask: SearchAsk) -> Result<
 ///
 /// # Errors
 /// [`Problem`]; also if there are more than 50,000 entries.
-pub async fn search_all(app: &App, looking: &Looking<'_>, mut ask: SearchAsk) -> Result<Vec<PageView>, Problem> {
+pub async fn search_all(
+    app: &App,
+    looking: &Looking<'_>,
+    mut ask: SearchAsk,
+) -> Result<Vec<PageView>, Problem> {
     ask.limit = PAGE;
     ask.before = 0;
     let (mut pages, mut rows) = (Vec::new(), 0);

@@ -145,7 +145,10 @@ impl Node {
     /// # Errors
     /// [`Failure`] if the hub's published files cannot be read. What is wrong with the entry is no error but a step.
     pub async fn check_entry(&self, row: &RowView) -> Result<EntryCheck, Failure> {
-        let (verifier, policy) = (self.inquirer.verifier.clone(), self.inquirer.heads.policy().clone());
+        let (verifier, policy) = (
+            self.inquirer.verifier.clone(),
+            self.inquirer.heads.policy().clone(),
+        );
         let (index, of) = (row.log_index, verifier.clone());
         let public = self.with_hub(move |hub| public(hub, &of, index)).await?;
         Ok(check(row, &public, &verifier, &policy))
@@ -170,13 +173,17 @@ fn check(row: &RowView, public: &Public, verifier: &LogVerifier, policy: &Policy
     let proof = text.and_then(|text| TlogProof::parse(text).ok());
     let claimed = Hash::from_slice(&hex::decode(&row.leaf).unwrap_or_default());
     let (leaf_step, leaf) = leaf(row, proof.as_ref(), claimed);
-    let note = proof.as_ref().map_or(&[] as &[u8], |proof| proof.checkpoint.as_slice());
+    let note = proof
+        .as_ref()
+        .map_or(&[] as &[u8], |proof| proof.checkpoint.as_slice());
     let signed = verifier.open(note).ok();
     let mut path = PathStep {
         state: StepState::Failed,
         hops: Vec::new(),
         computed: String::new(),
-        expected: signed.as_ref().map_or_else(String::new, |signed| hex::encode(signed.root.as_bytes())),
+        expected: signed
+            .as_ref()
+            .map_or_else(String::new, |signed| hex::encode(signed.root.as_bytes())),
     };
     if let (Some(proof), Some(leaf), Some(signed)) = (&proof, leaf, &signed) {
         path.hops = hops(leaf, proof.index, signed.size, &proof.path);
@@ -210,7 +217,9 @@ fn leaf(row: &RowView, proof: Option<&TlogProof>, claimed: Option<Hash>) -> (Lea
         computed: String::new(),
         expected: row.leaf.clone(),
     };
-    let Some(proof) = proof else { return (step, claimed) };
+    let Some(proof) = proof else {
+        return (step, claimed);
+    };
     let Some(extra) = proof.extra.as_deref() else {
         // Erased: only whether its leaf is in the log can be worked out.
         if row.record.is_none() && row.control.is_none() {
@@ -221,7 +230,9 @@ fn leaf(row: &RowView, proof: Option<&TlogProof>, claimed: Option<Hash>) -> (Lea
     let computed = match extra.split_first() {
         Some((&CONTROL, _)) => Some(leaf_hash(extra)),
         Some((&PROCESSING, part)) => Processing::decode(part).map(|part| part.commitment().leaf_hash()),
-        _ => Opening::decode(extra).ok().map(|opening| opening.commitment().leaf_hash()),
+        _ => Opening::decode(extra)
+            .ok()
+            .map(|opening| opening.commitment().leaf_hash()),
     };
     step.computed = computed.map_or_else(String::new, |leaf| hex::encode(leaf.as_bytes()));
     step.state = done(computed.is_some() && computed == claimed);

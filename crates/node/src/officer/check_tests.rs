@@ -53,7 +53,11 @@ fn public(log: &TestLog, index: u64, seeds: &[u8]) -> Public {
     let path = log.path(index);
     Public {
         note: Some(note(log, seeds)),
-        path: Some(path.chunks(32).map(|hash| Hash::from_slice(hash).unwrap()).collect()),
+        path: Some(
+            path.chunks(32)
+                .map(|hash| Hash::from_slice(hash).unwrap())
+                .collect(),
+        ),
     }
 }
 
@@ -77,10 +81,18 @@ use StepState::{Done, Failed, Open};
 fn every_step_of_an_honest_entry_is_done() {
     let log = TestLog::of(&[1, 2, 3, 4, 5]);
     for index in 0..5 {
-        let check = check(&row(&log, index), &public(&log, index, &[1, 2, 3]), &log.verifier(), &policy(&log));
+        let check = check(
+            &row(&log, index),
+            &public(&log, index, &[1, 2, 3]),
+            &log.verifier(),
+            &policy(&log),
+        );
         assert!(check.is_complete() && check.is_right(), "{check:?}");
         let last = check.path.hops.last().unwrap();
-        assert_eq!(last.result, check.path.expected, "the hashes shown end at the root");
+        assert_eq!(
+            last.result, check.path.expected,
+            "the hashes shown end at the root"
+        );
         assert_eq!(check.leaf.computed, check.leaf.expected);
         assert_eq!(check.published.head.unwrap().cosigned(), 3);
     }
@@ -93,7 +105,12 @@ fn a_changed_field_is_seen() {
     // The opening of another entry under this one's path: what it says is not what was logged.
     let other = TlogProof::parse(row(&log, 0).proof.unwrap().tlog_proof.as_bytes()).unwrap();
     let forged = with_proof(&honest, |proof| proof.extra = other.extra);
-    let check = check(&forged, &public(&log, 1, &[1, 2, 3]), &log.verifier(), &policy(&log));
+    let check = check(
+        &forged,
+        &public(&log, 1, &[1, 2, 3]),
+        &log.verifier(),
+        &policy(&log),
+    );
     assert_eq!(states(&check), [Failed, Failed, Done, Done, Failed]);
     assert!(!check.is_right());
 }
@@ -151,7 +168,10 @@ fn what_partners_did_not_cosign_is_not_right() {
     let few = check(&entry, &public(&log, 1, &[1, 3]), &log.verifier(), &policy);
     assert_eq!(states(&few), [Done, Done, Done, Failed, Done]);
     let head = few.published.head.unwrap();
-    assert_eq!((head.cosigned(), head.witnesses.len(), head.needed), (2, 3, Some(3)));
+    assert_eq!(
+        (head.cosigned(), head.witnesses.len(), head.needed),
+        (2, 3, Some(3))
+    );
     assert_eq!(head.witnesses[1].cosigned_s, None);
     // Partners cosigned a tree that has another leaf at this place.
     let forked = TestLog::of(&[1, 7, 3]);
@@ -173,7 +193,10 @@ fn what_partners_did_not_cosign_is_not_right() {
         path: None,
         ..public(&log, 1, &[1, 2, 3])
     };
-    assert_eq!(check(&entry, &lost, &log.verifier(), &policy).published.included, Failed);
+    assert_eq!(
+        check(&entry, &lost, &log.verifier(), &policy).published.included,
+        Failed
+    );
 }
 
 #[test]
@@ -182,7 +205,11 @@ fn an_erased_entry_has_its_leaf_only() {
     let mut erased = with_proof(&row(&log, 1), |proof| proof.extra = None);
     let public = public(&log, 1, &[1, 2, 3]);
     let shown = check(&erased, &public, &log.verifier(), &policy(&log));
-    assert_eq!(states(&shown)[0], Failed, "fields are shown that nothing vouches for");
+    assert_eq!(
+        states(&shown)[0],
+        Failed,
+        "fields are shown that nothing vouches for"
+    );
     erased.record = None;
     let gone = check(&erased, &public, &log.verifier(), &policy(&log));
     assert_eq!(states(&gone), [Open, Done, Done, Done, Done]);
@@ -203,8 +230,14 @@ impl ReadTile for Files {
     fn read(&self, path: &TilePath) -> io::Result<Option<Vec<u8>>> {
         self.read.set(self.read.get() + 1);
         let level = path.level().unwrap();
-        let hash = |place: u64| self.front.node(8 * u32::from(level), path.index() * 256 + place).unwrap();
-        let mut bytes: Vec<u8> = (0..u64::from(path.width())).flat_map(|place| hash(place).0).collect();
+        let hash = |place: u64| {
+            self.front
+                .node(8 * u32::from(level), path.index() * 256 + place)
+                .unwrap()
+        };
+        let mut bytes: Vec<u8> = (0..u64::from(path.width()))
+            .flat_map(|place| hash(place).0)
+            .collect();
         if self.spoilt {
             bytes.truncate(40);
         }
@@ -229,14 +262,25 @@ fn paths_from_files_are_those_of_the_tree() {
         if ![1, 2, 3, 255, 256, 257, 511, 512, 700, 1_000].contains(&size) {
             continue;
         }
-        for index in [0, 1, size / 2, size - 1].into_iter().filter(|index| *index < size) {
+        for index in [0, 1, size / 2, size - 1]
+            .into_iter()
+            .filter(|index| *index < size)
+        {
             files.read.set(0);
             let path = Tree::new(&files, size).path(index).unwrap();
             assert_eq!(path, files.front.inclusion_proof(index), "{index} of {size}");
-            assert!(files.read.get() <= 5, "each file is read once: {}", files.read.get());
+            assert!(
+                files.read.get() <= 5,
+                "each file is read once: {}",
+                files.read.get()
+            );
         }
     }
     files.spoilt = true;
     let spoilt = Tree::new(&files, 1_000).path(3).unwrap();
-    assert_ne!(spoilt, files.front.inclusion_proof(3), "and does not end at the root");
+    assert_ne!(
+        spoilt,
+        files.front.inclusion_proof(3),
+        "and does not end at the root"
+    );
 }

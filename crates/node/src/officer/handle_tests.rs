@@ -83,8 +83,15 @@ fn a_trend_has_one_row_for_each_stretch() {
     let table = |rows: Vec<v1::StatisticsRow>| v1::StatisticsTable { rows, threshold: 0 };
     let rows = vec![row(&[1, 2, 3, 4, 5]), row(&[0, 0, 7])];
     let found = stretches(&table(rows.clone()), &[10, 20, 30]).unwrap();
-    assert_eq!(found.iter().map(|each| each.from_ms).collect::<Vec<_>>(), [10, 20]);
-    assert_eq!((found[0].questions(), found[0].officer), (10, 5), "an officer's action is no question");
+    assert_eq!(
+        found.iter().map(|each| each.from_ms).collect::<Vec<_>>(),
+        [10, 20]
+    );
+    assert_eq!(
+        (found[0].questions(), found[0].officer),
+        (10, 5),
+        "an officer's action is no question"
+    );
     assert_eq!((found[1].could_not_ask, found[1].refused), (7, 0));
     for cuts in [&[10, 20][..], &[10, 20, 30, 40], &[]] {
         assert_eq!(stretches(&table(rows.clone()), cuts), None, "{cuts:?}");

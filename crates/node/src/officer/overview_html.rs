@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::overview::Report;
 use super::overview_sheets::{Cell, Sheet, notes, sheets, span};
 use super::text::{local, outcome};
-use crate::chart::{Bar, BarChart};
+use crate::chart::{Bar, BarChart, WIDTH};
 use crate::html::escape;
 use crate::language::Language;
 
@@ -127,7 +127,11 @@ fn table(out: &mut String, sheet: &Sheet) {
          <caption class=\"visually-hidden\">{title}</caption>\n<thead><tr>"
     );
     for (column, name) in sheet.header.iter().enumerate() {
-        let class = if is_text(column) { " class=\"text\"" } else { "" };
+        let class = if is_text(column) {
+            " class=\"text\""
+        } else {
+            " class=\"number\""
+        };
         let _ = write!(out, "<th scope=\"col\"{class}>{}</th>", escape(name));
     }
     out.push_str("</tr></thead>\n<tbody>\n");
@@ -139,7 +143,7 @@ fn table(out: &mut String, sheet: &Sheet) {
                 Cell::Note(_) if is_text(column) => " class=\"note text\"",
                 Cell::Note(_) => " class=\"note\"",
                 _ if is_text(column) => " class=\"text\"",
-                _ => "",
+                _ => " class=\"number\"",
             };
             let text = escape(&cell.text());
             let _ = match column {
@@ -165,6 +169,7 @@ fn months(report: &Report, language: Language) -> String {
     let chart = BarChart {
         id: "months",
         title: language.pick("Vragen per maand en uitkomst", "Questions by month and outcome"),
+        width: WIDTH,
         series: &[
             outcome("hit", language),
             outcome("no_hit", language),
@@ -196,6 +201,7 @@ fn partners(out: &mut String, report: &Report, language: Language) {
         let chart = BarChart {
             id: &format!("purpose-{place}"),
             title: &title,
+            width: WIDTH,
             series: &[language.pick("bekend", "known")],
             suppressed: suppressed(language),
             bars: &bars,
@@ -218,6 +224,7 @@ fn response(report: &Report, language: Language) -> String {
             "Beantwoorde vragen per instantie",
             "Answered questions by organisation",
         ),
+        width: WIDTH,
         series: &[
             language.pick("beantwoord", "answered"),
             language.pick("niet bevraagd", "could not be asked"),

@@ -47,7 +47,10 @@ impl PublishedHead {
 
     /// When the last partner cosigned it, in seconds since 1970.
     pub fn newest_s(&self) -> Option<u64> {
-        self.witnesses.iter().filter_map(|witness| witness.cosigned_s).max()
+        self.witnesses
+            .iter()
+            .filter_map(|witness| witness.cosigned_s)
+            .max()
     }
 
     /// Of a note that the log signed; `None` if it did not, or if a known witness's line does not fit.
@@ -80,8 +83,11 @@ impl Node {
     /// # Errors
     /// [`Failure`] if the hub cannot be reached, or what it publishes is not signed by the log.
     pub async fn published_head(&self) -> Result<Option<PublishedHead>, Failure> {
-        let (verifier, policy) = (self.inquirer.verifier.clone(), self.inquirer.heads.policy().clone());
-        let note = self.with_hub(|hub| hub.checkpoint()).await?;
+        let (verifier, policy) = (
+            self.inquirer.verifier.clone(),
+            self.inquirer.heads.policy().clone(),
+        );
+        let note = self.with_hub(ReadTile::checkpoint).await?;
         let Some(note) = note else { return Ok(None) };
         let opened = PublishedHead::open(&note, &verifier, &policy);
         let opened = opened.ok_or(LinkError::Unreadable("the published checkpoint"));

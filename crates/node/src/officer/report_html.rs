@@ -16,8 +16,8 @@ h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 1.6rem; }
 .notice { border: 2px solid #111; padding: .6rem .9rem; }
 .row { border: 1px solid #777; padding: .6rem .9rem; margin: .8rem 0; break-inside: avoid; }
 .row h3 { margin: 0 0 .4rem; font-size: 1rem; }
-table { border-collapse: collapse; width: 100%; } th, td { text-align: left; vertical-align: top; padding: .15rem .6rem .15rem 0; }
-th { font-weight: 600; width: 11rem; }
+.facts > div { display: grid; grid-template-columns: 11rem 1fr; gap: .6rem; padding: .15rem 0; }
+.facts dt { font-weight: 600; } .facts dd { margin: 0; overflow-wrap: anywhere; }
 .hash { font: 8pt/1.3 monospace; overflow-wrap: anywhere; }
 @media print { body { margin: 0; max-width: none; padding: 0; } h2 { break-after: avoid; } }
 ";
@@ -59,10 +59,11 @@ impl Page {
     fn line(&mut self, nl: &str, en: &str, value: &str, class: &str) {
         let label = escape(self.pick(nl, en));
         let value = escape(value);
-        let _ = writeln!(
-            self.out,
-            "<tr><th scope=\"row\">{label}</th><td class=\"{class}\">{value}</td></tr>"
-        );
+        let class = match class {
+            "" => String::new(),
+            class => format!(" class=\"{class}\""),
+        };
+        let _ = writeln!(self.out, "<div><dt>{label}</dt><dd{class}>{value}</dd></div>");
     }
 }
 
@@ -106,7 +107,7 @@ fn opening(page: &mut Page, report: &Report) {
          recorded. Below is which questions were asked about you, by whom, why, and what the answer was. You have \
          a right to this overview (GDPR article 15).",
     );
-    page.out.push_str("<table class=\"table\">\n");
+    page.out.push_str("<dl class=\"facts\">\n");
     if let Some(reference) = &report.subject_reference {
         page.line("Kenmerk", "Reference", reference, "");
     }
@@ -120,7 +121,7 @@ fn opening(page: &mut Page, report: &Report) {
     page.line("Logboek", "Log", &log, "");
     let count = report.rows.len().to_string();
     page.line("Vragen over u", "Questions about you", &count, "");
-    page.out.push_str("</table>\n");
+    page.out.push_str("</dl>\n");
 }
 
 fn questions(page: &mut Page, report: &Report) {
@@ -139,7 +140,7 @@ fn questions(page: &mut Page, report: &Report) {
 fn question(page: &mut Page, row: &ReportRow) {
     page.out.push_str("<section class=\"row card card--plain\">\n");
     page.element("h3", &format!("{}: {}", local(&row.time), row.organisation.name));
-    page.out.push_str("<table class=\"table\">\n");
+    page.out.push_str("<dl class=\"facts\">\n");
     page.line("Waarom", "Why", &row.purpose, "");
     page.line("Op grond van", "Legal basis", &row.legal_basis, "");
     page.line(
@@ -172,7 +173,7 @@ fn question(page: &mut Page, row: &ReportRow) {
     );
     page.line("Logregel", "Log entry", &entry, "");
     page.line("Controlegetal", "Leaf hash", &row.leaf, "hash");
-    page.out.push_str("</table>\n</section>\n");
+    page.out.push_str("</dl>\n</section>\n");
 }
 
 fn withheld(page: &mut Page, report: &Report) {

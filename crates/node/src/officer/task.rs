@@ -244,7 +244,10 @@ pub struct StretchView {
 impl StretchView {
     /// Questions, answered or not; officers' actions are none.
     pub fn questions(&self) -> u64 {
-        let answered = self.hit.saturating_add(self.no_hit).saturating_add(self.could_not_ask);
+        let answered = self
+            .hit
+            .saturating_add(self.no_hit)
+            .saturating_add(self.could_not_ask);
         answered.saturating_add(self.refused)
     }
 }

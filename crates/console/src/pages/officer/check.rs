@@ -44,7 +44,10 @@ pub(super) fn words(verdict: Verdict, page: &Page) -> &'static str {
     }
 }
 
-async fn start(State(app): State<App>, OfficerPosted { officer, .. }: OfficerPosted) -> Result<Response, Problem> {
+async fn start(
+    State(app): State<App>,
+    OfficerPosted { officer, .. }: OfficerPosted,
+) -> Result<Response, Problem> {
     log_check::start(&app, &officer.looking()?, &officer.visitor.caller, PATIENCE).await?;
     Ok(Redirect::to("/officer/check").into_response())
 }

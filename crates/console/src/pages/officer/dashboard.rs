@@ -4,10 +4,11 @@
 
 use axum::Router;
 use axum::extract::State;
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use hitmachine_core::volume::local;
-use hitmachine_node::chart::{Bar, BarChart};
+use hitmachine_node::chart::{Bar, BarChart, NARROW};
 use hitmachine_node::officer::alarms::{AlarmRow, AlarmsView};
 use hitmachine_node::officer::published_head::PublishedHead;
 use hitmachine_node::officer::task::{StretchView, TrendView};
@@ -67,7 +68,10 @@ async fn count(app: &App, officer: &OfficerVisitor) -> Result<std::sync::Arc<Cou
     }
     let looking = officer.looking()?;
     let mut weeks = mondays(local(now).date()).ok_or_else(Problem::malformed)?;
-    let cuts = weeks.iter().map(|monday| begins(*monday)).collect::<Option<Vec<u64>>>();
+    let cuts = weeks
+        .iter()
+        .map(|monday| begins(*monday))
+        .collect::<Option<Vec<u64>>>();
     let cuts = cuts.ok_or_else(Problem::malformed)?;
     weeks.pop();
     let counted = Counted {
@@ -80,7 +84,10 @@ async fn count(app: &App, officer: &OfficerVisitor) -> Result<std::sync::Arc<Cou
     Ok(app.shelf().put(officer.token(), COUNTED, counted))
 }
 
-async fn refresh(State(app): State<App>, OfficerPosted { officer, .. }: OfficerPosted) -> Result<Response, Problem> {
+async fn refresh(
+    State(app): State<App>,
+    OfficerPosted { officer, .. }: OfficerPosted,
+) -> Result<Response, Problem> {
     app.shelf().remove(officer.token(), COUNTED);
     Ok(Redirect::to("/officer").into_response())
 }
@@ -121,6 +128,14 @@ struct Alarm {
 struct Dashboard {
     page: Page,
     reference: String,
+    health: Health,
+    /// Why nothing was counted, if so.
+    problem: Option<String>,
+    board: Option<Board>,
+}
+
+/// What was counted.
+struct Board {
     counted_at: String,
     own_entries: String,
     weeks: Vec<Week>,
@@ -128,7 +143,6 @@ struct Dashboard {
     questions: String,
     others: String,
     alarms: Vec<Alarm>,
-    health: Health,
     waiting: Vec<Waits>,
     waiting_count: u64,
 }
@@ -143,49 +157,63 @@ struct Waits {
 }
 
 async fn dashboard(officer: OfficerVisitor, page: Page, State(app): State<App>) -> Result<Response, Problem> {
-    let counted = count(&app, &officer).await?;
-    let health = Health::of(&app, &officer, &page).await?;
-    let weeks: Vec<Week> = counted
-        .weeks
-        .iter()
-        .zip(&counted.trend.stretches)
-        .map(|(monday, counts)| Week {
-            label: page.t2(
-                "dashboard.week",
-                monday.iso_week_date().week(),
-                monday.strftime("%d-%m"),
-            ),
-            counts: *counts,
-        })
-        .collect();
-    let open = counted.alarms.alarms.iter().filter(|alarm| alarm.is_open());
-    let own = [&counted.trend.own, &counted.alarms.own, &counted.waiting.own];
-    let own = own.map(|own| own.log_index.saturating_add(1).to_string());
+    let (board, problem) = match count(&app, &officer).await {
+        Ok(counted) => (Some(Board::new(&counted, &page)), None),
+        // Without the hub there is still something to say; whatever else is wrong is a page of its own.
+        Err(problem) if problem.status == StatusCode::SERVICE_UNAVAILABLE => {
+            (None, Some(problem.text(page.language).to_owned()))
+        }
+        Err(problem) => return Err(problem),
+    };
     html(&Dashboard {
-        counted_at: moment(counted.at),
-        own_entries: own.join(", "),
-        questions: questions_chart(&weeks, &page),
-        others: others_chart(&weeks, &page),
-        total: weeks.iter().fold(StretchView::default(), |sum, week| add(sum, week.counts)),
-        alarms: open.map(|alarm| Alarm::new(alarm, &page)).collect(),
-        waiting_count: counted.waiting.partners.iter().map(|row| row.waiting).sum(),
-        waiting: counted
-            .waiting
-            .partners
-            .iter()
-            .map(|row| Waits {
-                organisation: row.organisation.clone(),
-                count: row.waiting,
-                oldest: row.oldest.as_deref().map(shown).unwrap_or_default(),
-                overdue: row.overdue,
-                connected: row.connected,
-            })
-            .collect(),
-        weeks,
-        health,
+        health: Health::of(&app, &officer, &page).await?,
+        problem,
+        board,
         reference: officer.reference,
         page,
     })
+}
+
+impl Board {
+    fn new(counted: &Counted, page: &Page) -> Self {
+        let weeks = counted.weeks.iter().zip(&counted.trend.stretches);
+        let weeks: Vec<Week> = weeks
+            .map(|(monday, counts)| Week {
+                label: page.t2(
+                    "dashboard.week",
+                    monday.iso_week_date().week(),
+                    monday.strftime("%d-%m"),
+                ),
+                counts: *counts,
+            })
+            .collect();
+        let open = counted.alarms.alarms.iter().filter(|alarm| alarm.is_open());
+        let own = [&counted.trend.own, &counted.alarms.own, &counted.waiting.own];
+        let own = own.map(|own| own.log_index.saturating_add(1).to_string());
+        let partners = &counted.waiting.partners;
+        Self {
+            counted_at: moment(counted.at),
+            own_entries: own.join(", "),
+            questions: questions_chart(&weeks, page),
+            others: others_chart(&weeks, page),
+            total: weeks
+                .iter()
+                .fold(StretchView::default(), |sum, week| add(sum, week.counts)),
+            alarms: open.map(|alarm| Alarm::new(alarm, page)).collect(),
+            waiting_count: partners.iter().map(|row| row.waiting).sum(),
+            waiting: partners
+                .iter()
+                .map(|row| Waits {
+                    organisation: row.organisation.clone(),
+                    count: row.waiting,
+                    oldest: row.oldest.as_deref().map(shown).unwrap_or_default(),
+                    overdue: row.overdue,
+                    connected: row.connected,
+                })
+                .collect(),
+            weeks,
+        }
+    }
 }
 
 fn add(one: StretchView, other: StretchView) -> StretchView {
@@ -258,6 +286,7 @@ fn questions_chart(weeks: &[Week], page: &Page) -> String {
     let chart = BarChart {
         id: "questions",
         title: page.t("dashboard.chart_questions"),
+        width: NARROW,
         series: &[page.t("dashboard.hit"), page.t("dashboard.no_hit")],
         suppressed: "",
         bars: &bars.collect::<Vec<_>>(),
@@ -269,11 +298,16 @@ fn others_chart(weeks: &[Week], page: &Page) -> String {
     let bars = weeks.iter().map(|week| Bar {
         label: week.label.clone(),
         parts: vec![Some(week.counts.could_not_ask), Some(week.counts.refused)],
-        end: week.counts.could_not_ask.saturating_add(week.counts.refused).to_string(),
+        end: week
+            .counts
+            .could_not_ask
+            .saturating_add(week.counts.refused)
+            .to_string(),
     });
     let chart = BarChart {
         id: "others",
         title: page.t("dashboard.chart_others"),
+        width: NARROW,
         series: &[page.t("dashboard.could_not_ask"), page.t("dashboard.refused")],
         suppressed: "",
         bars: &bars.collect::<Vec<_>>(),

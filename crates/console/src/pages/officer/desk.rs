@@ -48,17 +48,20 @@ impl OfficerVisitor {
         &self.visitor.token
     }
 
-    /// Who has given no reference gives one first, and then goes to `next`.
-    fn of(app: &App, visitor: Visitor, next: &str) -> Result<Self, Response> {
-        visitor.caller.officer().map_err(IntoResponse::into_response)?;
-        match app.shelf().get::<String>(&visitor.token, REFERENCE) {
-            Some(reference) => Ok(Self {
-                visitor,
-                reference: reference.as_ref().clone(),
-            }),
-            None => Err(Redirect::to(&format!("/officer/reference?next={next}")).into_response()),
-        }
+    /// `None` for an officer who has given no reference yet.
+    fn of(app: &App, visitor: Visitor) -> Result<Option<Self>, Problem> {
+        visitor.caller.officer()?;
+        let reference = app.shelf().get::<String>(&visitor.token, REFERENCE);
+        Ok(reference.map(|reference| Self {
+            visitor,
+            reference: reference.as_ref().clone(),
+        }))
     }
+}
+
+/// Why one looks comes first, and then `next`.
+fn ask_why(next: &str) -> Response {
+    Redirect::to(&format!("/officer/reference?next={next}")).into_response()
 }
 
 impl FromRequestParts<App> for OfficerVisitor {
@@ -70,7 +73,8 @@ impl FromRequestParts<App> for OfficerVisitor {
             Method::GET => safe(parts.uri.path()),
             _ => "/officer",
         };
-        Self::of(app, visitor, next)
+        let officer = Self::of(app, visitor).map_err(IntoResponse::into_response)?;
+        officer.ok_or_else(|| ask_why(next))
     }
 }
 
@@ -79,7 +83,8 @@ impl FromRequest<App> for OfficerPosted {
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Response> {
         let Posted { visitor, fields } = Posted::from_request(request, app).await?;
-        let officer = OfficerVisitor::of(app, visitor, "/officer")?;
+        let officer = OfficerVisitor::of(app, visitor).map_err(IntoResponse::into_response)?;
+        let officer = officer.ok_or_else(|| ask_why("/officer"))?;
         Ok(Self { officer, fields })
     }
 }
@@ -107,7 +112,11 @@ struct Next {
 fn safe(next: &str) -> &str {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-_".contains(&byte);
     let own = next == "/officer" || next.starts_with("/officer/");
-    if own && next.bytes().all(plain) { next } else { "/officer" }
+    if own && next.bytes().all(plain) {
+        next
+    } else {
+        "/officer"
+    }
 }
 
 async fn form(
@@ -162,7 +171,16 @@ mod tests {
         for own in ["/officer", "/officer/search", "/officer/entries/12"] {
             assert_eq!(safe(own), own);
         }
-        for other in ["", "/", "//evil.example", "/officerx", "https://evil.example/officer/", "/officer/\\evil", "/officer/?a=b", "/officer/..%2f"] {
+        for other in [
+            "",
+            "/",
+            "//evil.example",
+            "/officerx",
+            "https://evil.example/officer/",
+            "/officer/\\evil",
+            "/officer/?a=b",
+            "/officer/..%2f",
+        ] {
             assert_eq!(safe(other), "/officer", "{other}");
         }
     }

@@ -97,16 +97,25 @@ impl Words {
         let record = row.record.clone().unwrap_or_default();
         let mut lines = vec![
             (page.t("officer.time"), shown(&row.time)),
-            (page.t("officer.content"), form_words(row.form, language).to_owned()),
+            (
+                page.t("officer.content"),
+                form_words(row.form, language).to_owned(),
+            ),
         ];
-        let mut technical = vec![(page.t("officer.leaf"), row.leaf.clone()), (page.t("officer.time_utc"), row.time.clone())];
+        let mut technical = vec![
+            (page.t("officer.leaf"), row.leaf.clone()),
+            (page.t("officer.time_utc"), row.time.clone()),
+        ];
         if row.record.is_some() {
             lines.push((page.t("officer.organisation"), record.requester.name));
             technical.push((page.t("officer.oin"), record.requester.oin));
             if let Some(user) = record.user {
                 lines.push((page.t("officer.user"), user.id));
                 lines.push((page.t("officer.role"), user.role));
-                lines.push((page.t("officer.responsible"), user.responsible.unwrap_or_default()));
+                lines.push((
+                    page.t("officer.responsible"),
+                    user.responsible.unwrap_or_default(),
+                ));
             }
             if let Some(ground) = record.ground {
                 lines.push((page.t("officer.purpose"), ground.title));
@@ -127,22 +136,39 @@ impl Words {
             };
             lines.push((page.t("officer.subject"), class.to_owned()));
             if let Some(action) = &record.action {
-                lines.push((page.t("officer.action"), text::action(action, language).to_owned()));
+                lines.push((
+                    page.t("officer.action"),
+                    text::action(action, language).to_owned(),
+                ));
                 lines.push((page.t("officer.rows"), record.rows.unwrap_or(0).to_string()));
             } else {
-                lines.push((page.t("officer.outcome"), text::outcome(&record.outcome, language).to_owned()));
+                lines.push((
+                    page.t("officer.outcome"),
+                    text::outcome(&record.outcome, language).to_owned(),
+                ));
             }
             if let Some(code) = &record.refused {
-                lines.push((page.t("officer.refused_because"), refusal_text(code, language).to_owned()));
+                lines.push((
+                    page.t("officer.refused_because"),
+                    refusal_text(code, language).to_owned(),
+                ));
                 technical.push((page.t("officer.refused_code"), code.clone()));
             }
             technical.extend([
-                (page.t("officer.request_id"), record.request_id.unwrap_or_default()),
-                (page.t("officer.trace"), format!("{} / {}", record.trace_id, record.span_id)),
+                (
+                    page.t("officer.request_id"),
+                    record.request_id.unwrap_or_default(),
+                ),
+                (
+                    page.t("officer.trace"),
+                    format!("{} / {}", record.trace_id, record.span_id),
+                ),
                 (page.t("officer.request_digest"), record.request_digest),
                 (page.t("officer.answer_digest"), record.answer_digest),
             ]);
-            let epoch = record.key_epoch.map_or_else(String::new, |epoch| epoch.to_string());
+            let epoch = record
+                .key_epoch
+                .map_or_else(String::new, |epoch| epoch.to_string());
             technical.push((page.t("officer.key_epoch"), epoch));
         }
         let partners = record.partners.into_iter().map(|partner| {
@@ -319,10 +345,27 @@ impl CheckPage {
             leaf: Step::new(check.leaf.state, &page),
             path: Step::new(check.path.state, &page),
             signature: Step::new(check.signature.state, &page),
-            quorum: Step::new(check.published.quorum, &page),
+            quorum: if check
+                .published
+                .head
+                .as_ref()
+                .is_some_and(|head| head.witnesses.is_empty())
+            {
+                Step {
+                    words: page.t("officer.step_not_asked"),
+                    ..Step::new(StepState::Open, &page)
+                }
+            } else {
+                Step::new(check.published.quorum, &page)
+            },
             included: Step::new(check.published.included, &page),
             witnesses: witnesses
-                .map(|witness| (witness.name.clone(), witness.cosigned_s.map_or_else(String::new, time)))
+                .map(|witness| {
+                    (
+                        witness.name.clone(),
+                        witness.cosigned_s.map_or_else(String::new, time),
+                    )
+                })
                 .collect(),
             check,
             page,
@@ -379,7 +422,10 @@ async fn review(
     }
     let own = jobs::officer::review(&app, &officer.looking()?, index, &verdict, &note).await?;
     let own_entry = own.log_index.saturating_add(1);
-    app.shelf()
-        .put(officer.token(), &review_name(index), Reviewed { verdict, own_entry });
+    app.shelf().put(
+        officer.token(),
+        &review_name(index),
+        Reviewed { verdict, own_entry },
+    );
     Ok(Redirect::to(&format!("/officer/entries/{number}")).into_response())
 }

@@ -34,11 +34,18 @@ impl Errors {
 
 /// A date as `16-11-2026`, also with other signs or the year first; `None` if it is none.
 pub(in crate::pages) fn date(text: &str) -> Option<Date> {
-    let parts: Vec<&str> = text.split(['-', '/', '.', ' ']).filter(|part| !part.is_empty()).collect();
+    let parts: Vec<&str> = text
+        .split(['-', '/', '.', ' '])
+        .filter(|part| !part.is_empty())
+        .collect();
     let [first, month, last] = parts.as_slice() else {
         return None;
     };
-    let (day, year) = if first.len() == 4 { (last, first) } else { (first, last) };
+    let (day, year) = if first.len() == 4 {
+        (last, first)
+    } else {
+        (first, last)
+    };
     if year.len() != 4 {
         return None;
     }
@@ -74,7 +81,14 @@ mod tests {
     #[test]
     fn dates_are_read_as_people_write_them() {
         let day = Date::constant(2026, 11, 6);
-        for text in ["6-11-2026", "06-11-2026", "6/11/2026", "2026-11-06", "6.11.2026", "6 11 2026"] {
+        for text in [
+            "6-11-2026",
+            "06-11-2026",
+            "6/11/2026",
+            "2026-11-06",
+            "6.11.2026",
+            "6 11 2026",
+        ] {
             assert_eq!(date(text), Some(day), "{text}");
         }
         for text in ["", "6-11", "6-11-26", "31-2-2026", "x-11-2026", "6-11-2026-1"] {

@@ -65,7 +65,11 @@ async fn make(
     OfficerPosted { officer, fields }: OfficerPosted,
 ) -> Result<Response, Problem> {
     let mut errors = Errors::default();
-    let year = fields.get("year").parse().ok().filter(|year| (2000..=2200).contains(year));
+    let year = fields
+        .get("year")
+        .parse()
+        .ok()
+        .filter(|year| (2000..=2200).contains(year));
     if year.is_none() {
         errors.add("year", page.t("officer.error_year"));
     }

@@ -67,7 +67,11 @@ async fn make(
             errors.add("number", language.pick(error.text_nl(), &error.to_string()));
         }
     } else {
-        let admission = app.node().config().admission().map_err(|error| Problem::node(&error))?;
+        let admission = app
+            .node()
+            .config()
+            .admission()
+            .map_err(|error| Problem::node(&error))?;
         if let Err(error) = Bsn::parse(&number, &admission) {
             errors.add("number", language.pick(error.text_nl(), &error.to_string()));
         }

@@ -107,7 +107,13 @@ impl SearchPage {
 async fn form(officer: OfficerVisitor, page: Page, State(app): State<App>) -> Result<Response, Problem> {
     let last = app.shelf().get::<Typed>(officer.token(), LAST);
     let typed = last.map_or_else(Typed::default, |typed| typed.as_ref().clone());
-    html(&SearchPage::new(&app, page, officer.reference, typed, Errors::default()))
+    html(&SearchPage::new(
+        &app,
+        page,
+        officer.reference,
+        typed,
+        Errors::default(),
+    ))
 }
 
 async fn begin(
@@ -269,7 +275,11 @@ async fn results(
     let found = search.page(&app, &officer, number).await?;
     html(&ResultsPage {
         filters: search.typed.filters(&page),
-        lines: found.rows.iter().map(|row| Line::new(row, page.language)).collect(),
+        lines: found
+            .rows
+            .iter()
+            .map(|row| Line::new(row, page.language))
+            .collect(),
         number,
         more: found.next > 0,
         own_entry: found.own.log_index.saturating_add(1),
