@@ -210,7 +210,7 @@ impl Visitor {
         self.post(path, &fields).await
     }
 
-    /// Sends a form with a file; the fields come before it, in this order.
+    /// Sends a form with a file named `list`; the fields come before it, in this order.
     pub async fn upload(&self, path: &str, fields: &[(&str, &str)], file: Option<(&str, &[u8])>) -> Answered {
         const LINE: &str = "hitmachine-test-boundary-7c1f";
         let mut body = Vec::new();
@@ -242,7 +242,13 @@ impl Visitor {
         self.send_bytes(method, path, headers, body.as_bytes().to_vec()).await
     }
 
-    async fn send_bytes(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Answered {
+    async fn send_bytes(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Vec<u8>,
+    ) -> Answered {
         let mut request = hyper::Request::builder()
             .method(method)
             .uri(format!("{}{path}", self.url));

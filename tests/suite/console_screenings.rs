@@ -29,13 +29,20 @@ fn list(world: &World) -> Vec<u8> {
 
 /// The numbers on it.
 fn numbers(world: &World) -> Vec<&str> {
-    world.population.list().map(|person| person.bsn.as_str()).collect()
+    world
+        .population
+        .list()
+        .map(|person| person.bsn.as_str())
+        .collect()
 }
 
 /// The first rows of the list, header included.
 fn first_rows(world: &World, rows: usize) -> String {
     let text = String::from_utf8(list(world)).unwrap();
-    text.lines().take(rows + 1).map(|line| format!("{line}\n")).collect()
+    text.lines()
+        .take(rows + 1)
+        .map(|line| format!("{line}\n"))
+        .collect()
 }
 
 /// The coordinator's desk, with somebody who screens and somebody else who does too.
@@ -92,7 +99,11 @@ async fn says(visitor: &Visitor, path: &str, text: &str) -> Answered {
         if page.body.contains(text) {
             return page;
         }
-        assert!(begun.elapsed() < PATIENCE, "{path} never says {text}: {}", page.body);
+        assert!(
+            begun.elapsed() < PATIENCE,
+            "{path} never says {text}: {}",
+            page.body
+        );
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }

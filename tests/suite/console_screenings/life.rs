@@ -13,11 +13,12 @@ use serde_json::Value;
 use super::{PATIENCE, USER, desk, first_rows, holds_none, list, planned, says, start};
 
 /// A site whose covenant lets each person ask about so many persons in a long time.
-fn with_quota(seed: u64, persons: u32) -> Site {
+pub(super) fn with_quota(seed: u64, persons: u32) -> Site {
     let world = World::new(seed);
     let path = world.deployment.covenant();
     let text = std::fs::read_to_string(&path).unwrap();
-    let quota = format!("\n[[quota]]\nof = \"user\"\npurpose = \"screening\"\npersons = {persons}\nhours = 2000\n");
+    let quota =
+        format!("\n[[quota]]\nof = \"user\"\npurpose = \"screening\"\npersons = {persons}\nhours = 2000\n");
     std::fs::write(path, text + &quota).unwrap();
     let broker = world.broker();
     world.sync_all();
@@ -40,8 +41,15 @@ async fn the_same_plan_is_begun_once_and_only_its_owner_sees_what_came_of_it() {
     let (one, two, three) = tokio::join!(begin(), begin(), begin());
     let id = one.header("location").to_owned();
     assert!(id.starts_with("/screenings/s"), "{one:?}");
-    assert_eq!((two.header("location"), three.header("location")), (id.as_str(), id.as_str()));
-    assert_eq!(visitor.get(&plan).await.header("location"), id, "also by the back button");
+    assert_eq!(
+        (two.header("location"), three.header("location")),
+        (id.as_str(), id.as_str())
+    );
+    assert_eq!(
+        visitor.get(&plan).await.header("location"),
+        id,
+        "also by the back button"
+    );
     let page = says(&visitor, &id, "Resultaten</h2>").await;
     assert_eq!(desk.node.screenings_of(USER).await.unwrap().len(), 1);
 
@@ -62,9 +70,20 @@ async fn the_same_plan_is_begun_once_and_only_its_owner_sees_what_came_of_it() {
     ] {
         assert!(page.body.contains(&text), "not “{text}”: {}", page.body);
     }
-    let known = population.list().filter(|person| !person.references.is_empty()).count();
-    assert!(page.body.contains(&format!("Ergens bekend ({known})")), "{}", page.body);
-    assert!(page.body.contains("Niet of niet overal bevraagd (0)"), "{}", page.body);
+    let known = population
+        .list()
+        .filter(|person| !person.references.is_empty())
+        .count();
+    assert!(
+        page.body.contains(&format!("Ergens bekend ({known})")),
+        "{}",
+        page.body
+    );
+    assert!(
+        page.body.contains("Niet of niet overal bevraagd (0)"),
+        "{}",
+        page.body
+    );
 
     // To take along; nothing of it holds a number.
     let csv = visitor.get(&format!("{id}/csv")).await;
@@ -75,7 +94,10 @@ async fn the_same_plan_is_begun_once_and_only_its_owner_sees_what_came_of_it() {
     let value: Value = serde_json::from_str(&json.body).unwrap();
     assert_eq!(value["totals"]["answered"], persons);
     for file in [&csv, &report, &json] {
-        assert!(file.header("content-disposition").starts_with("attachment; filename=\"screening-s"));
+        assert!(
+            file.header("content-disposition")
+                .starts_with("attachment; filename=\"screening-s")
+        );
         holds_none(&site, &file.body);
     }
     for show in ["known", "not-asked", "all&page=5", "all&page=999", "x&page=y"] {
@@ -87,17 +109,34 @@ async fn the_same_plan_is_begun_once_and_only_its_owner_sees_what_came_of_it() {
     // Nobody else, and not by another name.
     let csrf = other.get("/screenings").await.hidden("csrf");
     assert!(!other.get("/screenings").await.body.contains("TOP150"));
-    for path in [id.as_str(), "/screenings/s0000000000", "/screenings/..%2f", "/screenings/S"] {
+    for path in [
+        id.as_str(),
+        "/screenings/s0000000000",
+        "/screenings/..%2f",
+        "/screenings/S",
+    ] {
         for part in ["", "/progress", "/csv", "/report", "/json"] {
-            assert_eq!(other.get(&format!("{path}{part}")).await.status, 404, "{path}{part}");
+            assert_eq!(
+                other.get(&format!("{path}{part}")).await.status,
+                404,
+                "{path}{part}"
+            );
         }
         for part in ["/stop", "/resume", "/forget"] {
-            let answer = other.post(&format!("{path}{part}"), &[("csrf", &csrf), ("sure", "yes")]).await;
+            let answer = other
+                .post(&format!("{path}{part}"), &[("csrf", &csrf), ("sure", "yes")])
+                .await;
             assert_eq!(answer.status, 404, "{path}{part}");
         }
     }
-    assert_eq!(visitor.fill(&id, &format!("{id}/forget"), &[]).await.status, 422, "not sure");
-    let answer = visitor.fill(&id, &format!("{id}/forget"), &[("sure", "yes")]).await;
+    assert_eq!(
+        visitor.fill(&id, &format!("{id}/forget"), &[]).await.status,
+        422,
+        "not sure"
+    );
+    let answer = visitor
+        .fill(&id, &format!("{id}/forget"), &[("sure", "yes")])
+        .await;
     assert_eq!(answer.header("location"), "/screenings?done=forgotten");
     assert_eq!(visitor.get(&id).await.status, 404);
 }
@@ -110,13 +149,30 @@ async fn a_quota_stops_it_or_makes_it_wait_and_it_goes_on_where_it_was() {
     let rows = first_rows(&site.world, 12);
     let plan = planned(&visitor, "TOP150", "stop", (LIST_FILE, rows.as_bytes())).await;
     let page = visitor.get(&plan).await;
-    assert!(page.body.contains("Uw eigen quotum is 6 personen per 2000 uur."), "{}", page.body);
-    assert!(page.body.contains("De lijst duurt daardoor minstens 2000 uur."), "{}", page.body);
+    assert!(
+        page.body.contains("Uw eigen quotum is 6 personen per 2000 uur."),
+        "{}",
+        page.body
+    );
+    assert!(
+        page.body.contains("De lijst duurt daardoor minstens 2000 uur."),
+        "{}",
+        page.body
+    );
     let id = start(&visitor, &plan).await;
     let page = says(&visitor, &id, "gestopt, kan verder").await;
-    assert!(page.body.contains("Het quotum van het convenant is op; ga verder na"), "{}", page.body);
+    assert!(
+        page.body
+            .contains("Het quotum van het convenant is op; ga verder na"),
+        "{}",
+        page.body
+    );
     assert!(page.body.contains("Resultaten tot nu toe"), "{}", page.body);
-    assert!(page.body.contains("status--could-not-ask\">niet bevraagd"), "{}", page.body);
+    assert!(
+        page.body.contains("status--could-not-ask\">niet bevraagd"),
+        "{}",
+        page.body
+    );
     holds_none(&site, &page.body);
 
     // The same list again: the one that was begun is named.
@@ -124,19 +180,30 @@ async fn a_quota_stops_it_or_makes_it_wait_and_it_goes_on_where_it_was() {
     assert!(visitor.get(&plan).await.body.contains(&format!("href=\"{id}\"")));
 
     // Going on and waiting; stopped by hand.
-    let answer = visitor.fill(&id, &format!("{id}/resume"), &[("on_quota", "wait")]).await;
+    let answer = visitor
+        .fill(&id, &format!("{id}/resume"), &[("on_quota", "wait")])
+        .await;
     assert_eq!(answer.header("location"), id);
     let page = says(&visitor, &id, "De screening gaat vanzelf verder na").await;
     assert!(page.body.contains("data-refresh="), "{}", page.body);
     let part = visitor.get(&format!("{id}/progress")).await;
     assert_eq!(part.header("x-refresh"), "more");
     assert!(!part.body.contains("<html"), "a part of the page");
-    let forget = visitor.fill(&id, &format!("{id}/forget"), &[("sure", "yes")]).await;
+    let forget = visitor
+        .fill(&id, &format!("{id}/forget"), &[("sure", "yes")])
+        .await;
     assert_eq!(forget.status, 409, "not while it runs");
     visitor.fill(&id, &format!("{id}/stop"), &[]).await;
     let page = says(&visitor, &id, "gestopt, kan verder").await;
-    assert!(page.body.contains("Iemand heeft deze screening gestopt"), "{}", page.body);
-    assert_eq!(visitor.get(&format!("{id}/progress")).await.header("x-refresh"), "");
+    assert!(
+        page.body.contains("Iemand heeft deze screening gestopt"),
+        "{}",
+        page.body
+    );
+    assert_eq!(
+        visitor.get(&format!("{id}/progress")).await.header("x-refresh"),
+        ""
+    );
     let answered = desk_before.node.screenings_of(USER).await.unwrap()[0].answered;
     assert!((1..=6).contains(&answered), "{answered}");
 
@@ -152,7 +219,12 @@ async fn a_quota_stops_it_or_makes_it_wait_and_it_goes_on_where_it_was() {
     let desk = desk(&site).await;
     let visitor = desk.visitor(USER);
     let page = visitor.get(&id).await;
-    assert!(page.body.contains(&format!("{answered} van 12 personen beantwoord")), "{}", page.body);
+    assert!(
+        page.body
+            .contains(&format!("{answered} van 12 personen beantwoord")),
+        "{}",
+        page.body
+    );
     assert!(page.body.contains("Ga verder"), "{}", page.body);
 }
 
@@ -164,7 +236,14 @@ async fn a_screening_whose_program_was_killed_goes_on_from_its_page() {
     std::fs::write(&file, rows).unwrap();
     let mut command = node_command(&site.world.deployment, COORDINATOR, site.world.address).unwrap();
     let mut child = command
-        .args(["screen", "--yes", "--purpose", "screening", "--role", "informatiecoordinator"])
+        .args([
+            "screen",
+            "--yes",
+            "--purpose",
+            "screening",
+            "--role",
+            "informatiecoordinator",
+        ])
         .args(["--user", USER, "--case", "TOP150", "--on-quota", "wait"])
         .arg(&file)
         .stdout(Stdio::null())
@@ -189,6 +268,8 @@ async fn a_screening_whose_program_was_killed_goes_on_from_its_page() {
     let path = format!("/screenings/{id}");
     let page = visitor.get(&path).await;
     assert!(page.body.contains("De screening stond stil"), "{}", page.body);
-    visitor.fill(&path, &format!("{path}/resume"), &[("on_quota", "stop")]).await;
+    visitor
+        .fill(&path, &format!("{path}/resume"), &[("on_quota", "stop")])
+        .await;
     says(&visitor, &path, "Het quotum van het convenant is op").await;
 }

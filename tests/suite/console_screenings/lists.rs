@@ -7,7 +7,7 @@ use hitmachine_tests::site::{Answered, Site, roles};
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
-use super::{desk, first_rows, holds_none, list, numbers, planned, upload, USER};
+use super::{USER, desk, first_rows, holds_none, list, numbers, planned, upload};
 
 /// A spreadsheet of these cells; a cell that begins with `=` is a formula.
 fn spreadsheet(rows: &[Vec<String>]) -> Vec<u8> {
@@ -37,7 +37,10 @@ fn spreadsheet(rows: &[Vec<String>]) -> Vec<u8> {
         )
     };
     let parts = [
-        ("[Content_Types].xml", format!("<Types xmlns=\"{PACKAGE}/content-types\"/>")),
+        (
+            "[Content_Types].xml",
+            format!("<Types xmlns=\"{PACKAGE}/content-types\"/>"),
+        ),
         ("_rels/.rels", relation("officeDocument", "xl/workbook.xml")),
         (
             "xl/workbook.xml",
@@ -46,7 +49,10 @@ fn spreadsheet(rows: &[Vec<String>]) -> Vec<u8> {
                  </sheets></workbook>"
             ),
         ),
-        ("xl/_rels/workbook.xml.rels", relation("worksheet", "worksheets/sheet1.xml")),
+        (
+            "xl/_rels/workbook.xml.rels",
+            relation("worksheet", "worksheets/sheet1.xml"),
+        ),
         ("xl/worksheets/sheet1.xml", sheet),
     ];
     let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
@@ -58,7 +64,9 @@ fn spreadsheet(rows: &[Vec<String>]) -> Vec<u8> {
 }
 
 fn cells(text: &str) -> Vec<Vec<String>> {
-    text.lines().map(|line| line.split(';').map(ToOwned::to_owned).collect()).collect()
+    text.lines()
+        .map(|line| line.split(';').map(ToOwned::to_owned).collect())
+        .collect()
 }
 
 /// A page with an error: its status, and that what was typed is still there.
@@ -67,7 +75,11 @@ fn refused(answer: &Answered, status: u16, says: &str) {
     assert!(answer.body.contains(says), "not “{says}”: {}", answer.body);
     assert!(answer.body.contains("<title>Fout: "), "{}", answer.body);
     assert!(answer.body.contains("role=\"alert\""), "{}", answer.body);
-    assert!(answer.body.contains("value=\"TOP150\""), "what was typed is lost: {}", answer.body);
+    assert!(
+        answer.body.contains("value=\"TOP150\""),
+        "what was typed is lost: {}",
+        answer.body
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -78,27 +90,69 @@ async fn a_file_that_is_no_list_is_said_and_nothing_else_is_lost() {
     let good = first_rows(&site.world, 5);
     let huge = vec![b'a'; 10 * 1024 * 1024 + 1];
     let data = "H1;999990019;1-1-1980\n";
-    for (name, bytes, status, says) in [
-        ("empty.csv", b"".as_slice(), 422, "bestand is leeg"),
-        ("picture.png", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", 422, "geen CSV-bestand en geen .xlsx"),
-        ("letter.pdf", b"%PDF-1.7\n1 0 obj", 422, "geen CSV-bestand en geen .xlsx"),
-        ("old.xls", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", 422, "oud .xls-bestand"),
-        ("broken.xlsx", b"PK\x03\x04 and no more", 422, "rekenblad is beschadigd"),
+    let files: [(&str, &[u8], u16, &str); 8] = [
+        ("empty.csv", b"", 422, "bestand is leeg"),
+        (
+            "picture.png",
+            b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR",
+            422,
+            "geen CSV-bestand en geen .xlsx",
+        ),
+        (
+            "letter.pdf",
+            b"%PDF-1.7\n1 0 obj",
+            422,
+            "geen CSV-bestand en geen .xlsx",
+        ),
+        (
+            "old.xls",
+            b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",
+            422,
+            "oud .xls-bestand",
+        ),
+        (
+            "broken.xlsx",
+            b"PK\x03\x04 and no more",
+            422,
+            "rekenblad is beschadigd",
+        ),
         ("notepad.txt", b"\xff\xfeb\0s\0n\0", 422, "UTF-16"),
-        ("no-header.csv", data.as_bytes(), 422, "De eerste rij moet de namen"),
-        ("huge.csv", huge.as_slice(), 413, "Het bestand is te groot. Er mag hoogstens 10 MB in."),
-    ] {
+        (
+            "no-header.csv",
+            data.as_bytes(),
+            422,
+            "De eerste rij moet de namen",
+        ),
+        (
+            "huge.csv",
+            &huge,
+            413,
+            "Het bestand is te groot. Er mag hoogstens 10 MB in.",
+        ),
+    ];
+    for (name, bytes, status, says) in files {
         let answer = upload(&visitor, "TOP150", "wait", (name, bytes)).await;
         refused(&answer, status, says);
         assert!(!answer.body.contains("999990019"), "{}", answer.body);
     }
     let csrf = visitor.get("/screenings/new").await.hidden("csrf");
-    let fields = [("csrf", csrf.as_str()), ("purpose", "screening"), ("case", "TOP150")];
-    refused(&visitor.upload("/screenings/new", &fields, None).await, 422, "Kies een bestand.");
+    let fields = [
+        ("csrf", csrf.as_str()),
+        ("purpose", "screening"),
+        ("case", "TOP150"),
+    ];
+    refused(
+        &visitor.upload("/screenings/new", &fields, None).await,
+        422,
+        "Kies een bestand.",
+    );
 
     // Another field is wrong: the file need not come again, and a number that was typed does not come back.
     let bsn = numbers(&site.world)[0];
-    for (case, says) in [(bsn, "Hier staat wat een BSN lijkt."), ("", "Vul het zaaknummer in.")] {
+    for (case, says) in [
+        (bsn, "Hier staat wat een BSN lijkt."),
+        ("", "Vul het zaaknummer in."),
+    ] {
         let answer = upload(&visitor, case, "stop", ("list.csv", good.as_bytes())).await;
         assert_eq!(answer.status, 422);
         assert!(answer.body.contains(says), "{}", answer.body);
@@ -112,12 +166,23 @@ async fn a_file_that_is_no_list_is_said_and_nothing_else_is_lost() {
             ("case", "TOP150"),
         ];
         let answer = visitor.upload("/screenings/new", &fields, Some(("", b""))).await;
-        assert_eq!(answer.header("location"), format!("/screenings/new/{held}"), "{}", answer.body);
+        assert_eq!(
+            answer.header("location"),
+            format!("/screenings/new/{held}"),
+            "{}",
+            answer.body
+        );
         assert_eq!(visitor.get(answer.header("location")).await.status, 200);
     }
     // Purposes are those of the covenant, whatever the form says.
-    let fields = [("csrf", csrf.as_str()), ("purpose", "signalering"), ("case", "TOP150")];
-    let answer = visitor.upload("/screenings/new", &fields, Some(("a.csv", good.as_bytes()))).await;
+    let fields = [
+        ("csrf", csrf.as_str()),
+        ("purpose", "signalering"),
+        ("case", "TOP150"),
+    ];
+    let answer = visitor
+        .upload("/screenings/new", &fields, Some(("a.csv", good.as_bytes())))
+        .await;
     refused(&answer, 422, "Kies een doel.");
     assert_eq!(desk.node.screenings_of(USER).await.unwrap().len(), 0);
 }
@@ -131,12 +196,23 @@ async fn what_was_read_is_told_by_row_and_reason_and_can_be_read_otherwise() {
     let (bsn, other, third) = (numbers(world)[0], numbers(world)[1], numbers(world)[2]);
 
     // Headings of one's own are not known: the person says which is which.
-    let odd = format!("gezinsnaam|persoonsnummer|dag\nH1|{bsn}|1-1-1980\nH1|123456789|1-1-1980\nH2|{other}|31-2-1980\n");
+    let odd = format!(
+        "gezinsnaam|persoonsnummer|dag\nH1|{bsn}|1-1-1980\nH1|123456789|1-1-1980\nH2|{other}|31-2-1980\n"
+    );
     let plan = planned(&visitor, "TOP150", "wait", ("odd.csv", odd.as_bytes())).await;
     let page = visitor.get(&plan).await;
     assert_eq!(page.status, 422);
-    assert!(page.body.contains("Wij herkennen niet alle kolommen"), "{}", page.body);
-    let chosen = [("household", "0"), ("identifier", "1"), ("age", "date-2"), ("reference", "")];
+    assert!(
+        page.body.contains("Wij herkennen niet alle kolommen"),
+        "{}",
+        page.body
+    );
+    let chosen = [
+        ("household", "0"),
+        ("identifier", "1"),
+        ("age", "date-2"),
+        ("reference", ""),
+    ];
     let answer = visitor.fill(&plan, &plan, &chosen).await;
     assert_eq!((answer.status, answer.header("location")), (303, plan.as_str()));
     let page = visitor.get(&plan).await;
@@ -155,7 +231,12 @@ async fn what_was_read_is_told_by_row_and_reason_and_can_be_read_otherwise() {
     assert!(!page.body.contains("123456789"), "a bad number is a value too");
 
     // The number in the place of a name would be shown and kept.
-    let swapped = [("household", "1"), ("identifier", "1"), ("age", "date-2"), ("reference", "")];
+    let swapped = [
+        ("household", "1"),
+        ("identifier", "1"),
+        ("age", "date-2"),
+        ("reference", ""),
+    ];
     visitor.fill(&plan, &plan, &swapped).await;
     let page = visitor.get(&plan).await;
     assert_eq!(page.status, 422);
@@ -167,12 +248,23 @@ async fn what_was_read_is_told_by_row_and_reason_and_can_be_read_otherwise() {
 
     // A spreadsheet took the zeros away.
     let zeros = |text: &str| text.trim_start_matches('0').to_owned();
-    let short = site.world.population.persons().iter().map(|person| zeros(&person.bsn)).find(|bsn| bsn.len() < 8);
+    let short = site
+        .world
+        .population
+        .persons()
+        .iter()
+        .map(|person| zeros(&person.bsn))
+        .find(|bsn| bsn.len() < 8);
     if let Some(short) = short {
-        let lost = format!("huishouden;bsn;geboortedatum;kenmerk\nH1;{short};1-1-1980;a\nH1;{third};1-1-1980;b\n");
+        let lost =
+            format!("huishouden;bsn;geboortedatum;kenmerk\nH1;{short};1-1-1980;a\nH1;{third};1-1-1980;b\n");
         let plan = planned(&visitor, "TOP150", "wait", ("lost.csv", lost.as_bytes())).await;
         let page = visitor.get(&plan).await;
-        assert!(page.body.contains("Bij 1 rijen is het BSN te kort."), "{}", page.body);
+        assert!(
+            page.body.contains("Rijen met een te kort BSN: 1."),
+            "{}",
+            page.body
+        );
         let fields = [
             ("household", "0"),
             ("identifier", "1"),
@@ -182,26 +274,47 @@ async fn what_was_read_is_told_by_row_and_reason_and_can_be_read_otherwise() {
         ];
         visitor.fill(&plan, &plan, &fields).await;
         let page = visitor.get(&plan).await;
-        assert!(page.body.contains("<dt>Rijen overgeslagen</dt><dd>0</dd>"), "{}", page.body);
-        assert!(!page.body.contains("is het BSN te kort"), "{}", page.body);
+        assert!(
+            page.body.contains("<dt>Rijen overgeslagen</dt><dd>0</dd>"),
+            "{}",
+            page.body
+        );
+        assert!(!page.body.contains("te kort BSN"), "{}", page.body);
     }
 
     // Another delimiter and encoding than was seen.
     let windows = format!("huishouden;bsn;geboortedatum\nCo\u{eb}hoorn;{bsn};1-1-1980\n");
-    let windows: Vec<u8> = windows.chars().map(|c| u8::try_from(u32::from(c)).unwrap()).collect();
+    let windows: Vec<u8> = windows
+        .chars()
+        .map(|c| u8::try_from(u32::from(c)).unwrap())
+        .collect();
     let plan = planned(&visitor, "TOP150", "wait", ("windows.csv", &windows)).await;
     let page = visitor.get(&plan).await;
-    assert!(page.body.contains("value=\"windows-1252\" selected"), "{}", page.body);
+    assert!(
+        page.body.contains("value=\"windows-1252\" selected"),
+        "{}",
+        page.body
+    );
     let comma = [("delimiter", "comma"), ("encoding", "windows-1252")];
     visitor.fill(&plan, &plan, &comma).await;
-    assert!(visitor.get(&plan).await.body.contains("Wij herkennen niet alle kolommen"));
+    assert!(
+        visitor
+            .get(&plan)
+            .await
+            .body
+            .contains("Wij herkennen niet alle kolommen")
+    );
 
     // Formulas are named by row, and the rest is read.
     let mut sheet = cells(&first_rows(world, 4));
     sheet[2][1] = "=A1".into();
     let plan = planned(&visitor, "TOP150", "wait", ("list.xlsx", &spreadsheet(&sheet))).await;
     let page = visitor.get(&plan).await;
-    assert!(page.body.contains("<dt>Rijen overgeslagen</dt><dd>1</dd>"), "{}", page.body);
+    assert!(
+        page.body.contains("<dt>Rijen overgeslagen</dt><dd>1</dd>"),
+        "{}",
+        page.body
+    );
     assert!(page.body.contains("formule"), "{}", page.body);
     holds_none(&site, &page.body);
     assert!(!page.body.contains("id=\"delimiter\""), "a spreadsheet has none");
@@ -221,19 +334,49 @@ async fn a_list_belongs_to_one_session_and_comes_from_its_own_page() {
 
     // Without the session's own mark, with another's, with it only after the file, or from elsewhere.
     for fields in [&fields("")[1..], &fields("00"), &fields(foreign.leak())] {
-        assert_eq!(visitor.upload("/screenings/new", fields, file()).await.status, 403);
+        assert_eq!(
+            visitor.upload("/screenings/new", fields, file()).await.status,
+            403
+        );
     }
     let late = format!(
         "--b\r\ncontent-disposition: form-data; name=\"list\"; filename=\"a\"\r\n\r\nx\r\n--b\r\n\
          content-disposition: form-data; name=\"csrf\"\r\n\r\n{csrf}\r\n--b--\r\n"
     );
     let kind = ("content-type", "multipart/form-data; boundary=b");
-    assert_eq!(visitor.send("POST", "/screenings/new", &[kind], &late).await.status, 403);
+    assert_eq!(
+        visitor
+            .send("POST", "/screenings/new", &[kind], &late)
+            .await
+            .status,
+        403
+    );
     let elsewhere = [kind, ("origin", "https://elsewhere.example")];
-    assert_eq!(visitor.send("POST", "/screenings/new", &elsewhere, "--b--\r\n").await.status, 403);
-    assert_eq!(visitor.send("POST", "/screenings/new", &[], "csrf=1").await.status, 400);
-    let stranger = desk.stranger().upload("/screenings/new", &fields("00"), file()).await;
-    assert_eq!((stranger.status, stranger.header("location")), (303, "/sign-in?next=%2Fscreenings%2Fnew"));
+    assert_eq!(
+        visitor
+            .send("POST", "/screenings/new", &elsewhere, "--b--\r\n")
+            .await
+            .status,
+        403
+    );
+    assert_eq!(
+        visitor
+            .send("POST", "/screenings/new", &[], "csrf=1")
+            .await
+            .status,
+        400
+    );
+    let stranger = desk
+        .stranger()
+        .upload("/screenings/new", &fields("00"), file())
+        .await;
+    assert_eq!(stranger.status, 303);
+    assert!(
+        stranger
+            .header("location")
+            .starts_with("/sign-in?next=%2Fscreenings%2Fnew"),
+        "{stranger:?}"
+    );
     // Without the role there is no such page.
     for path in ["/screenings", "/screenings/new", "/screenings/s0123456789"] {
         assert_eq!(desk.visitor("functionaris").get(path).await.status, 403, "{path}");
@@ -248,8 +391,11 @@ async fn a_list_belongs_to_one_session_and_comes_from_its_own_page() {
         let page = stranger.get(&plan).await;
         assert_eq!(page.status, 404, "{}", page.body);
         for action in ["", "/start", "/cancel"] {
-            let answer = stranger.post(&format!("{plan}{action}"), &[("csrf", &csrf)]).await;
-            let left_alone = answer.status == 404 || answer.header("location") == "/screenings?done=cancelled";
+            let answer = stranger
+                .post(&format!("{plan}{action}"), &[("csrf", &csrf)])
+                .await;
+            let left_alone =
+                answer.status == 404 || answer.header("location") == "/screenings?done=cancelled";
             assert!(left_alone, "{action}: {}", answer.status);
         }
     }

@@ -42,7 +42,9 @@ pub async fn show(app: &App, _: &Asker<'_>, entry: u64) -> Result<NoticeView, Pr
 /// [`Problem::not_found`] if one is not there; then none is marked.
 pub async fn seen(app: &App, asker: &Asker<'_>, entries: &[u64]) -> Result<usize, Problem> {
     let indexes = entries.iter().map(|entry| entry.checked_sub(1));
-    let indexes = indexes.collect::<Option<Vec<_>>>().ok_or_else(Problem::not_found)?;
+    let indexes = indexes
+        .collect::<Option<Vec<_>>>()
+        .ok_or_else(Problem::not_found)?;
     let user = asker.user().to_owned();
     match call(app, NoticeAsk::Seen { indexes, user }).await? {
         NoticeReply::Seen(count) => Ok(count),
@@ -97,7 +99,9 @@ async fn call(app: &App, ask: NoticeAsk) -> Result<NoticeReply, Problem> {
     match app.call(Request::Notice(ask)).await {
         Ok(Reply::Notice(reply)) => Ok(reply),
         Ok(_) => Err(Problem::malformed()),
-        Err(problem) if ["no_notice", "not_muted"].contains(&problem.code.as_str()) => Err(Problem::not_found()),
+        Err(problem) if ["no_notice", "not_muted"].contains(&problem.code.as_str()) => {
+            Err(Problem::not_found())
+        }
         Err(problem) => Err(problem),
     }
 }

@@ -6,7 +6,9 @@ use hitmachine_node::control::{Reply, Request};
 use hitmachine_node::failure::Failure;
 use hitmachine_node::language::Language;
 use hitmachine_node::screen::{Frame, ScreeningReport};
-use hitmachine_node::screening::{List, OnQuota, Plan, ScreenAsk, ScreenReply, ScreeningState, ScreeningView};
+use hitmachine_node::screening::{
+    List, OnQuota, Plan, ScreenAsk, ScreenReply, ScreeningState, ScreeningView,
+};
 use hitmachine_node::view::refusal_text;
 
 use crate::app::App;
@@ -126,7 +128,10 @@ pub async fn report(app: &App, asker: &Asker<'_>, id: &str) -> Result<ScreeningR
 /// # Errors
 /// [`Problem::not_found`] if it is not the caller's own.
 pub async fn resume(app: &App, asker: &Asker<'_>, id: &str, on_quota: OnQuota) -> Result<(), Problem> {
-    app.node().go_on_screening(id, asker.user(), on_quota).await.map_err(own)
+    app.node()
+        .go_on_screening(id, asker.user(), on_quota)
+        .await
+        .map_err(own)
 }
 
 /// Has it stop after the questions that are under way.
@@ -191,7 +196,11 @@ fn may_start(plan: &Plan) -> Result<(), Problem> {
     if let Some(failure) = &plan.hub {
         return Err(failure.clone().into());
     }
-    if let Some(code) = plan.covenant.as_ref().and_then(|covenant| covenant.refused.as_deref()) {
+    if let Some(code) = plan
+        .covenant
+        .as_ref()
+        .and_then(|covenant| covenant.refused.as_deref())
+    {
         let [nl, en] = [Language::Nl, Language::En].map(|language| refusal_text(code, language));
         return Err(Problem::new(StatusCode::FORBIDDEN, code, nl, en));
     }
@@ -248,7 +257,10 @@ mod tests {
         assert!(check(&list("H001", Some("2026-0031"))).is_ok());
         for (household, label) in [("999990019", None), ("H1", Some("bsn 9999.90.019"))] {
             let problem = check(&list(household, label)).unwrap_err();
-            assert_eq!((problem.status.as_u16(), problem.code.as_str()), (422, "bsn_in_list"));
+            assert_eq!(
+                (problem.status.as_u16(), problem.code.as_str()),
+                (422, "bsn_in_list")
+            );
         }
     }
 }

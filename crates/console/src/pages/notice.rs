@@ -59,6 +59,8 @@ struct Shown {
     /// The organisation's own file numbers, or why there are none.
     file: String,
     seen: Option<(String, String)>,
+    /// Month in which it goes.
+    kept_until: Option<String>,
     view: NoticeView,
 }
 
@@ -79,10 +81,15 @@ impl Shown {
             entry: view.log_index.saturating_add(1),
             asked: moment(&view.asked_at),
             received: moment(&view.received_at),
-            purpose: if title.is_empty() { view.purpose.clone() } else { title.clone() },
+            purpose: if title.is_empty() {
+                view.purpose.clone()
+            } else {
+                title.clone()
+            },
             state,
             class,
             file,
+            kept_until: view.kept_until.as_deref().map(month),
             seen: view.seen_by.clone().zip(view.seen_at.as_deref().map(moment)),
             view,
         }
@@ -104,8 +111,18 @@ impl Shown {
 
 /// What people read on the clock.
 fn moment(text: &str) -> String {
-    let time = text.parse().map(|time| local(time).strftime("%d-%m-%Y %H:%M").to_string());
+    let time = text
+        .parse()
+        .map(|time| local(time).strftime("%d-%m-%Y %H:%M").to_string());
     time.unwrap_or_else(|_| text.to_owned())
+}
+
+/// A month as people write it.
+fn month(text: &str) -> String {
+    let month = text
+        .split_once('-')
+        .map(|(year, month)| format!("{month}-{year}"));
+    month.unwrap_or_else(|| text.to_owned())
 }
 
 /// A filter as a link.
@@ -150,9 +167,12 @@ async fn list(
     let (which, word) = which(&asked.which);
     let case = asked.case.trim();
     let wrong = !case.is_empty() && (contains_bsn(case) || case.parse::<CaseReference>().is_err());
-    let case = Some(case).filter(|case| !wrong && !case.is_empty()).map(str::to_owned);
+    let case = Some(case)
+        .filter(|case| !wrong && !case.is_empty())
+        .map(str::to_owned);
     let mut view = jobs::notice::list(&app, &asker, which, case.clone()).await?;
-    view.notices.sort_by_key(|notice| (notice.state != StateWord::New, std::cmp::Reverse(notice.number)));
+    view.notices
+        .sort_by_key(|notice| (notice.state != StateWord::New, std::cmp::Reverse(notice.number)));
     let pages = view.notices.len().div_ceil(ON_PAGE).max(1);
     let number = asked.page.parse().unwrap_or(1).clamp(1, pages);
     let case = case.unwrap_or_default();
@@ -177,14 +197,30 @@ async fn list(
         tab("new", page.t1("notice.tab_new", view.new)),
         tab("all", page.t1("notice.tab_all", view.muted)),
     ];
-    let shown = view.notices.into_iter().skip((number - 1) * ON_PAGE).take(ON_PAGE);
+    let shown = view
+        .notices
+        .into_iter()
+        .skip((number - 1) * ON_PAGE)
+        .take(ON_PAGE);
     let shown = shown.map(|notice| Shown::of(notice, &page)).collect();
-    let status = if wrong { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
+    let status = if wrong {
+        StatusCode::UNPROCESSABLE_ENTITY
+    } else {
+        StatusCode::OK
+    };
     let listed = ListPage {
         tabs,
         which: word,
-        previous: if number > 1 { path(word, number - 1) } else { String::new() },
-        next: if number < pages { path(word, number + 1) } else { String::new() },
+        previous: if number > 1 {
+            path(word, number - 1)
+        } else {
+            String::new()
+        },
+        next: if number < pages {
+            path(word, number + 1)
+        } else {
+            String::new()
+        },
         notices: shown,
         number,
         pages,
@@ -233,7 +269,12 @@ async fn show(
     html(&ShowPage { done, ..shown })
 }
 
-async fn show_page(app: &App, visitor: &Visitor, page: Page, notice: NoticeView) -> Result<ShowPage, Problem> {
+async fn show_page(
+    app: &App,
+    visitor: &Visitor,
+    page: Page,
+    notice: NoticeView,
+) -> Result<ShowPage, Problem> {
     let asker = visitor.caller.asker()?;
     let mutes = jobs::notice::mutes(app, &asker).await?;
     let of = |mute: &MuteView| {
@@ -272,7 +313,9 @@ async fn seen(
 async fn seen_several(State(app): State<App>, posted: Posted) -> Result<Response, Problem> {
     let asker = posted.visitor.caller.asker()?;
     let entries = posted.fields.all("entry").map(str::parse::<u64>);
-    let entries = entries.collect::<Result<Vec<_>, _>>().map_err(|_| Problem::malformed())?;
+    let entries = entries
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|_| Problem::malformed())?;
     if entries.len() > ON_PAGE {
         return Err(Problem::malformed());
     }
@@ -307,7 +350,14 @@ async fn mute(
     if !wrong.is_empty() {
         let (wrong, reason) = (wrong.to_owned(), reason.to_owned());
         let shown = show_page(&app, &posted.visitor, page, notice).await?;
-        return html_with(StatusCode::UNPROCESSABLE_ENTITY, &ShowPage { wrong, reason, ..shown });
+        return html_with(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            &ShowPage {
+                reason,
+                wrong,
+                ..shown
+            },
+        );
     }
     let reason = Some(reason.to_owned()).filter(|reason| !reason.is_empty());
     jobs::notice::mute(&app, &asker, &notice.asker.partner, &case, reason).await?;

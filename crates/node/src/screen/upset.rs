@@ -28,7 +28,7 @@ pub(super) fn svg(picture: &Picture, language: Language) -> String {
     let mut out = String::new();
     let _ = write!(
         out,
-        "<svg viewBox=\"0 0 {width} {height}\" font-family=\"system-ui, sans-serif\" font-size=\"13\" fill=\"#111\" \
+        "<svg class=\"chart\" viewBox=\"0 0 {width} {height}\" font-family=\"system-ui, sans-serif\" font-size=\"13\" fill=\"#111\" \
          role=\"img\" aria-labelledby=\"picture-title picture-text\" \
          xmlns=\"http://www.w3.org/2000/svg\">\n<title id=\"picture-title\">{}</title>\n\
          <desc id=\"picture-text\">{}</desc>\n\
@@ -41,8 +41,6 @@ pub(super) fn svg(picture: &Picture, language: Language) -> String {
         )),
         escape(&description(picture, language)),
     );
-    // A ground of its own, so that it reads on a dark page too.
-    let _ = writeln!(out, "<rect width=\"{width}\" height=\"{height}\" rx=\"6\" fill=\"#fff\"/>");
     for (place, name) in picture.partners.iter().enumerate() {
         let x = LEFT + place * COLUMN + COLUMN / 2;
         let y = NAMES - 12;

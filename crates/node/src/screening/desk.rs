@@ -5,7 +5,8 @@ use std::sync::atomic::Ordering;
 
 use jiff::Timestamp;
 
-use super::{At, List, OnQuota, Runs, Screenings, ScreeningView, Stand, unknown};
+use super::store::Meta;
+use super::{At, List, OnQuota, Runs, ScreeningView, Screenings, Stand, unknown};
 use crate::failure::Failure;
 use crate::node::Node;
 use crate::screen::{Frame, ScreeningReport};
@@ -38,10 +39,15 @@ impl At {
 }
 
 impl Screenings {
-    async fn check_owner(&self, id: &str, user: &str) -> Result<(), Failure> {
+    /// What of this user's screening does not change.
+    async fn owned(&self, id: &str, user: &str) -> Result<Meta, Failure> {
         let meta = self.store.meta(id).await?;
         // Somebody else's is none, and nobody learns that it is there.
-        if meta.frame.user == user { Ok(()) } else { Err(unknown(id)) }
+        if meta.frame.user == user {
+            Ok(meta)
+        } else {
+            Err(unknown(id))
+        }
     }
 }
 
@@ -57,7 +63,11 @@ impl Node {
         on_quota: OnQuota,
     ) -> Result<String, Failure> {
         self.check_list(frame, &list)?;
-        let id = self.screenings.store.create(frame, list, self.clock_now()).await?;
+        let id = self
+            .screenings
+            .store
+            .create(frame, list, self.clock_now())
+            .await?;
         self.run_by_itself(&id, on_quota);
         Ok(id)
     }
@@ -72,7 +82,7 @@ impl Node {
         user: &str,
         on_quota: OnQuota,
     ) -> Result<(), Failure> {
-        self.screenings.check_owner(id, user).await?;
+        self.screenings.owned(id, user).await?;
         self.run_by_itself(id, on_quota);
         Ok(())
     }
@@ -98,7 +108,7 @@ impl Node {
     /// # Errors
     /// [`Failure`], `unknown_screening` if it is not this user's.
     pub async fn stop_screening(&self, id: &str, user: &str) -> Result<(), Failure> {
-        self.screenings.check_owner(id, user).await?;
+        self.screenings.owned(id, user).await?;
         if let Some(running) = self.screenings.running().get(id) {
             running.stop.store(true, Ordering::Relaxed);
         }
@@ -111,21 +121,23 @@ impl Node {
     /// [`Failure`], `unknown_screening` if it is not this user's.
     pub async fn screening_state(&self, id: &str, user: &str) -> Result<ScreeningState, Failure> {
         let store = &self.screenings.store;
-        self.screenings.check_owner(id, user).await?;
+        let meta = self.screenings.owned(id, user).await?;
         let running = self.screenings.running().get(id).cloned();
-        let whole = store.load(id).await?;
         let Some(running) = running else {
+            let whole = store.load(id).await?;
             let stopped = whole.end.as_ref().and_then(|end| end.because.clone());
             return Ok(ScreeningState {
-                view: store.view(id.to_owned(), &whole, whole.stand()),
+                view: store.view(id.to_owned(), &meta, whole.persons_answered(), whole.stand()),
                 waits_until: None,
                 left_s: None,
                 stopped: stopped.or_else(|| whole.stopped.clone()),
             });
         };
+        // While it runs it tells how far it is: a page that looks every other second costs little.
         let at = running.hear.borrow().clone();
+        let answered = usize::try_from(at.done).unwrap_or(usize::MAX);
         Ok(ScreeningState {
-            view: store.view(id.to_owned(), &whole, Stand::Running),
+            view: store.view(id.to_owned(), &meta, answered, Stand::Running),
             waits_until: at.waits.filter(|until| *until > self.clock_now()),
             left_s: at.left_s(running.since.elapsed().as_secs_f64()),
             stopped: None,
@@ -137,7 +149,7 @@ impl Node {
     /// # Errors
     /// [`Failure`], `unknown_screening` if it is not this user's.
     pub async fn screening_report(&self, id: &str, user: &str) -> Result<ScreeningReport, Failure> {
-        self.screenings.check_owner(id, user).await?;
+        self.screenings.owned(id, user).await?;
         let mut report = self.report_of(id, None).await?;
         if self.screenings.is_running(id) {
             report.stand = Stand::Running;
@@ -162,7 +174,7 @@ impl Node {
     /// # Errors
     /// [`Failure`], `unknown_screening` if it is not this user's, `screening_running` while it runs.
     pub async fn forget_screening(&self, id: &str, user: &str) -> Result<(), Failure> {
-        self.screenings.check_owner(id, user).await?;
+        self.screenings.owned(id, user).await?;
         self.forget(id).await
     }
 }

@@ -122,7 +122,10 @@ pub(crate) struct Whole {
 impl Meta {
     /// Persons on the list.
     pub(super) fn persons(&self) -> usize {
-        self.households.iter().map(|household| household.persons.len()).sum()
+        self.households
+            .iter()
+            .map(|household| household.persons.len())
+            .sum()
     }
 }
 
@@ -368,25 +371,25 @@ impl Store {
                 } else {
                     whole.stand()
                 };
-                self.view(id, &whole, stand)
+                self.view(id, &whole.meta, whole.persons_answered(), stand)
             })
             .collect())
     }
 
-    pub(super) fn view(&self, id: String, whole: &Whole, stand: Stand) -> ScreeningView {
+    pub(super) fn view(&self, id: String, meta: &Meta, answered: usize, stand: Stand) -> ScreeningView {
         ScreeningView {
             id,
             stand,
-            purpose: whole.meta.frame.purpose.clone(),
-            case: whole.meta.frame.case.clone(),
-            user: whole.meta.frame.user.clone(),
-            started_at: Timestamp::from_millisecond(whole.meta.started_ms)
+            purpose: meta.frame.purpose.clone(),
+            case: meta.frame.case.clone(),
+            user: meta.frame.user.clone(),
+            started_at: Timestamp::from_millisecond(meta.started_ms)
                 .unwrap_or_default()
                 .to_string(),
-            households: whole.meta.households.len(),
-            persons: whole.persons(),
-            answered: whole.persons_answered(),
-            kept_until: self.kept_until(&whole.meta).to_string(),
+            households: meta.households.len(),
+            persons: meta.persons(),
+            answered,
+            kept_until: self.kept_until(meta).to_string(),
         }
     }
 
@@ -407,7 +410,7 @@ impl Store {
             } else {
                 Stand::Stopped
             };
-            self.view(id, &whole, stand)
+            self.view(id, &whole.meta, whole.persons_answered(), stand)
         }))
     }
 

@@ -22,18 +22,55 @@ const NAME: &str = "lijst";
 
 /// Headings that are known, written as [`plain`] writes them.
 const HOUSEHOLD: [&str; 11] = [
-    "huishouden", "huishoudennummer", "huishoudnummer", "huishoudenid", "huishoudid", "gezin", "gezinsnummer",
-    "gezinnummer", "household", "householdid", "householdnumber",
+    "huishouden",
+    "huishoudennummer",
+    "huishoudnummer",
+    "huishoudenid",
+    "huishoudid",
+    "gezin",
+    "gezinsnummer",
+    "gezinnummer",
+    "household",
+    "householdid",
+    "householdnumber",
 ];
-const IDENTIFIER: [&str; 6] =
-    ["bsn", "burgerservicenummer", "bsnnummer", "bsnnr", "sofinummer", "citizenservicenumber"];
+const IDENTIFIER: [&str; 6] = [
+    "bsn",
+    "burgerservicenummer",
+    "bsnnummer",
+    "bsnnr",
+    "sofinummer",
+    "citizenservicenumber",
+];
 const BIRTH_DATE: [&str; 10] = [
-    "geboortedatum", "geboren", "geboortedag", "gebdatum", "gebdat", "birthdate", "dateofbirth", "born", "dob",
+    "geboortedatum",
+    "geboren",
+    "geboortedag",
+    "gebdatum",
+    "gebdat",
+    "birthdate",
+    "dateofbirth",
+    "born",
+    "dob",
     "datumgeboorte",
 ];
-const CLASS: [&str; 5] = ["klasse", "leeftijdsklasse", "leeftijdscategorie", "class", "ageclass"];
+const CLASS: [&str; 5] = [
+    "klasse",
+    "leeftijdsklasse",
+    "leeftijdscategorie",
+    "class",
+    "ageclass",
+];
 const REFERENCE: [&str; 9] = [
-    "kenmerk", "eigenkenmerk", "label", "dossier", "dossiernummer", "zaaknummer", "referentie", "reference", "traject",
+    "kenmerk",
+    "eigenkenmerk",
+    "label",
+    "dossier",
+    "dossiernummer",
+    "zaaknummer",
+    "referentie",
+    "reference",
+    "traject",
 ];
 
 /// How a file is written.
@@ -110,7 +147,9 @@ fn is_text(bytes: &[u8]) -> bool {
 /// The delimiter that occurs most in the first line that holds anything, outside quotation marks.
 fn separates(bytes: &[u8]) -> Delimiter {
     let mut lines = bytes.split(|byte| *byte == b'\n');
-    let line = lines.find(|line| !line.trim_ascii().is_empty()).unwrap_or_default();
+    let line = lines
+        .find(|line| !line.trim_ascii().is_empty())
+        .unwrap_or_default();
     let mut inside = false;
     let mut counts = [0_usize; DELIMITERS.len()];
     for byte in line {
@@ -123,13 +162,21 @@ fn separates(bytes: &[u8]) -> Delimiter {
         }
     }
     // The first of several with the same count: the usual one.
-    let most = counts.iter().zip(DELIMITERS).rev().max_by_key(|(count, _)| **count);
-    most.and_then(|(_, delimiter)| Delimiter::try_from(delimiter).ok()).unwrap_or_default()
+    let most = counts
+        .iter()
+        .zip(DELIMITERS)
+        .rev()
+        .max_by_key(|(count, _)| **count);
+    most.and_then(|(_, delimiter)| Delimiter::try_from(delimiter).ok())
+        .unwrap_or_default()
 }
 
 /// A heading without what people write differently.
 fn plain(name: &str) -> String {
-    name.to_lowercase().chars().filter(|character| character.is_alphanumeric()).collect()
+    name.to_lowercase()
+        .chars()
+        .filter(|character| character.is_alphanumeric())
+        .collect()
 }
 
 impl Written {
@@ -145,7 +192,11 @@ impl Written {
     pub fn columns(&self) -> Vec<(usize, &str)> {
         let alone = |name: &str| {
             let lower = name.to_lowercase();
-            self.names.iter().filter(|other| other.to_lowercase() == lower).count() == 1
+            self.names
+                .iter()
+                .filter(|other| other.to_lowercase() == lower)
+                .count()
+                == 1
         };
         let named = self.names.iter().map(String::as_str).enumerate();
         named
@@ -155,7 +206,10 @@ impl Written {
 
     /// The heading of a column that can be chosen.
     pub fn column(&self, place: usize) -> Option<&str> {
-        self.columns().into_iter().find(|(at, _)| *at == place).map(|(_, name)| name)
+        self.columns()
+            .into_iter()
+            .find(|(at, _)| *at == place)
+            .map(|(_, name)| name)
     }
 
     /// The columns whose headings are known.
@@ -196,13 +250,20 @@ pub fn read(
         columns,
     };
     let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-    read_rows(size, &source, admission, today, &mut |_, _| (), &mut |wanted, visit| {
-        if written.spreadsheet {
-            xlsx::each_row(Cursor::new(bytes), None, wanted, visit)
-        } else {
-            table::each_row(bytes, written.format(), wanted, visit)
-        }
-    })
+    read_rows(
+        size,
+        &source,
+        admission,
+        today,
+        &mut |_, _| (),
+        &mut |wanted, visit| {
+            if written.spreadsheet {
+                xlsx::each_row(Cursor::new(bytes), None, wanted, visit)
+            } else {
+                table::each_row(bytes, written.format(), wanted, visit)
+            }
+        },
+    )
 }
 
 #[cfg(test)]
@@ -228,8 +289,14 @@ mod tests {
             (delimiter, known)
         };
         assert_eq!(known("huishouden;bsn;geboortedatum;kenmerk\n"), all(';'));
-        assert_eq!(known("\u{feff}Gezin,BSN-nummer,\"Geb. datum\",Dossier\n"), all(','));
-        assert_eq!(known("\n\nHousehold ID\tBurgerservicenummer\tDate of birth\tlabel"), all('\t'));
+        assert_eq!(
+            known("\u{feff}Gezin,BSN-nummer,\"Geb. datum\",Dossier\n"),
+            all(',')
+        );
+        assert_eq!(
+            known("\n\nHousehold ID\tBurgerservicenummer\tDate of birth\tlabel"),
+            all('\t')
+        );
         assert_eq!(known("huishouden|bsn|geboren|\"a;b;c;d\"").0, '|');
         // Twice the same heading: nobody knows which is meant.
         assert_eq!(known("bsn;BSN;gezin").1.identifier, None);
@@ -243,8 +310,14 @@ mod tests {
         assert!(matches!(said(b"\x89PNG\r\n\x1a\n\0\0\0"), SourceError::NotAList));
         assert!(matches!(said(b"%PDF-1.7\nabc"), SourceError::NotAList));
         assert!(matches!(said(b"\xff\xfeb\0s\0n\0"), SourceError::Utf16));
-        assert!(matches!(said(b"PK\x03\x04nothing"), SourceError::DamagedSpreadsheet));
-        assert!(matches!(said(&[0xd0, 0xcf, 0x11, 0xe0, 0, 0, 0, 0]), SourceError::Protected));
+        assert!(matches!(
+            said(b"PK\x03\x04nothing"),
+            SourceError::DamagedSpreadsheet
+        ));
+        assert!(matches!(
+            said(&[0xd0, 0xcf, 0x11, 0xe0, 0, 0, 0, 0]),
+            SourceError::Protected
+        ));
         let error = said(b"H1;999990019;1-2-1980\n");
         assert!(matches!(error, SourceError::NoHeaderRow { .. }));
         assert!(!error.to_string().contains("99999"), "{error}");
@@ -263,7 +336,14 @@ mod tests {
             reference: Some("kenmerk".into()),
         };
         let admission = Admission::new("production".parse().unwrap(), vec!["9999".into()]);
-        let outcome = read(bytes, &written, columns, &admission.unwrap(), jiff::civil::date(2026, 1, 1)).unwrap();
+        let outcome = read(
+            bytes,
+            &written,
+            columns,
+            &admission.unwrap(),
+            jiff::civil::date(2026, 1, 1),
+        )
+        .unwrap();
         assert_eq!(&*outcome.households[0].name, "Coëhoorn");
         // Some other encoding than chosen is said, not guessed at.
         assert!(look(b"hui\xebs;bsn\n", None, Some(Encoding::Utf8)).is_err());

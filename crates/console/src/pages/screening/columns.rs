@@ -98,7 +98,9 @@ pub(super) fn delimiter(word: &str) -> Option<Delimiter> {
 
 /// Its word.
 pub(super) fn delimiter_word(delimiter: Delimiter) -> &'static str {
-    let found = DELIMITERS.iter().find(|(_, character)| *character == char::from(delimiter.byte()));
+    let found = DELIMITERS
+        .iter()
+        .find(|(_, character)| *character == char::from(delimiter.byte()));
     found.map_or("", |(word, _)| word)
 }
 

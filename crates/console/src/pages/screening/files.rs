@@ -12,9 +12,16 @@ use crate::problem::Problem;
 use crate::visitor::Visitor;
 
 /// A file with a name; `id` has been found to be a screening's, so it holds letters and digits only.
-fn file(kind: &'static str, name: String, bytes: Vec<u8>) -> Response {
+fn file(kind: &'static str, name: &str, bytes: Vec<u8>) -> Response {
     let disposition = format!("attachment; filename=\"{name}\"");
-    ([(CONTENT_TYPE, kind.to_owned()), (CONTENT_DISPOSITION, disposition)], bytes).into_response()
+    (
+        [
+            (CONTENT_TYPE, kind.to_owned()),
+            (CONTENT_DISPOSITION, disposition),
+        ],
+        bytes,
+    )
+        .into_response()
 }
 
 /// A line for each person, for a spreadsheet.
@@ -26,7 +33,11 @@ pub(super) async fn csv(
     let asker = visitor.caller.asker()?;
     let report = jobs::screening::report(&app, &asker, &id).await?;
     let bytes = report.csv().map_err(|error| Problem::node(&error))?;
-    Ok(file("text/csv; charset=utf-8", format!("screening-{id}.csv"), bytes))
+    Ok(file(
+        "text/csv; charset=utf-8",
+        &format!("screening-{id}.csv"),
+        bytes,
+    ))
 }
 
 /// Totals and a picture, nothing about anybody, small numbers left out.
@@ -40,7 +51,7 @@ pub(super) async fn report(
     let report = jobs::screening::report(&app, &asker, &id).await?;
     let text = report.shared_html(page.language, DEFAULT_THRESHOLD);
     let name = format!("screening-{id}.html");
-    Ok(file("text/html; charset=utf-8", name, text.into_bytes()))
+    Ok(file("text/html; charset=utf-8", &name, text.into_bytes()))
 }
 
 /// Everything, for machines.
@@ -52,5 +63,5 @@ pub(super) async fn json(
     let asker = visitor.caller.asker()?;
     let report = jobs::screening::report(&app, &asker, &id).await?;
     let bytes = serde_json::to_vec_pretty(&report).map_err(|error| Problem::node(&error))?;
-    Ok(file("application/json", format!("screening-{id}.json"), bytes))
+    Ok(file("application/json", &format!("screening-{id}.json"), bytes))
 }

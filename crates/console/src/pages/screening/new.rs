@@ -15,7 +15,7 @@ use serde::Deserialize;
 use zeroize::Zeroizing;
 
 use super::columns::Chosen;
-use super::held::{File, Held, Prepared, Stage};
+use super::held::{File, Held, Owner, Prepared, Stage};
 use super::upload::{MOST_FILE, Sent, Uploaded};
 use super::{Mistake, mistake_of, on_quota, to};
 use crate::app::App;
@@ -65,7 +65,11 @@ impl NewPage {
     fn check(&mut self, fields: &Fields) {
         let typed = |name| {
             let text = fields.get(name);
-            if contains_bsn(text) { None } else { Some(text.to_owned()) }
+            if contains_bsn(text) {
+                None
+            } else {
+                Some(text.to_owned())
+            }
         };
         self.stops = on_quota(fields.get("on_quota")) == OnQuota::Stop;
         let purpose = fields.get("purpose");
@@ -113,7 +117,7 @@ pub(super) async fn form(
 ) -> Result<Response, Problem> {
     let asker = visitor.caller.asker()?;
     let mut new = NewPage::new(&app, &asker, page).await?;
-    if let Some(entry) = held.get(&visitor, &which.held)
+    if let Some(entry) = held.get(&Owner::of(&visitor), &which.held)
         && let Stage::Prepared(prepared) = &*entry.stage.lock().await
     {
         new.typed = prepared.screening.clone();
@@ -157,7 +161,7 @@ pub(super) async fn send(
         },
     }
     // A list that came before, when something else was wrong, need not come again.
-    let before = held.get(&visitor, fields.get("held")).filter(|_| nothing_sent);
+    let before = held.get(&Owner::of(&visitor), fields.get("held")).filter(|_| nothing_sent);
     if nothing_sent && before.is_none() {
         new.add("list", new.page.t("screening.error_no_file"));
     }
@@ -171,13 +175,13 @@ pub(super) async fn send(
             fields.get("held").to_owned()
         }
         (None, Some(file)) => {
-            held.forget_own(&visitor, fields.get("held"));
+            held.forget_own(&Owner::of(&visitor), fields.get("held"));
             let prepared = Prepared {
                 screening: new.typed.clone(),
                 on_quota,
                 file,
             };
-            held.hold(&visitor, prepared)?
+            held.hold(Owner::of(&visitor), prepared)?
         }
         (None, None) => String::new(),
     };

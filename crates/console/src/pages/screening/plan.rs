@@ -16,7 +16,7 @@ use hitmachine_node::source::{IssueKind, upload};
 use hitmachine_node::view::refusal_text;
 
 use super::columns::{Chosen, delimiter, delimiter_word, encoding, encoding_word};
-use super::held::{Entry, File, Held, Prepared, Stage};
+use super::held::{Entry, File, Held, Owner, Prepared, Stage};
 use super::new::{said, sentence};
 use super::{duration, to};
 use crate::app::App;
@@ -142,7 +142,7 @@ pub(super) async fn show(
     Path(name): Path<String>,
 ) -> Result<Response, Problem> {
     let asker = visitor.caller.asker()?;
-    let Some(entry) = held.get(&visitor, &name) else {
+    let Some(entry) = held.get(&Owner::of(&visitor), &name) else {
         return gone(page);
     };
     show_entry(&app, &asker, page, &entry, name, None).await
@@ -215,7 +215,7 @@ pub(super) async fn choose(
     posted: Posted,
 ) -> Result<Response, Problem> {
     let asker = posted.visitor.caller.asker()?;
-    let Some(entry) = held.get(&posted.visitor, &name) else {
+    let Some(entry) = held.get(&Owner::of(&posted.visitor), &name) else {
         return gone(page);
     };
     let wrong = {
@@ -263,7 +263,7 @@ pub(super) async fn start(
     posted: Posted,
 ) -> Result<Response, Problem> {
     let asker = posted.visitor.caller.asker()?;
-    let Some(entry) = held.get(&posted.visitor, &name) else {
+    let Some(entry) = held.get(&Owner::of(&posted.visitor), &name) else {
         return gone(page);
     };
     let mut stage = entry.stage.lock().await;
@@ -288,7 +288,7 @@ pub(super) async fn cancel(
     posted: Posted,
 ) -> Result<Response, Problem> {
     posted.visitor.caller.asker()?;
-    held.forget_own(&posted.visitor, &name);
+    held.forget_own(&Owner::of(&posted.visitor), &name);
     Ok(to("/screenings?done=cancelled"))
 }
 
@@ -303,10 +303,7 @@ fn choices(file: &File) -> Vec<Choice> {
 
 /// The households of a file, and how many more persons there would be if missing zeros were filled in; `None` while a column
 /// is not chosen.
-async fn read(
-    app: &App,
-    file: &File,
-) -> Result<Option<Result<(HouseholdOutcome, u64), Failure>>, Problem> {
+async fn read(app: &App, file: &File) -> Result<Option<Result<(HouseholdOutcome, u64), Failure>>, Problem> {
     let Some(columns) = file.chosen.columns(&file.written) else {
         return Ok(None);
     };
@@ -319,7 +316,9 @@ async fn read(
         let outcome = read(columns.clone()).map_err(|error| Failure::source(&error))?;
         let too_short = |outcome: &HouseholdOutcome| {
             let issues = outcome.issues.iter();
-            issues.filter(|issue| matches!(issue.kind, IssueKind::Bsn(error) if error.code() == "bsn_length")).count()
+            issues
+                .filter(|issue| matches!(issue.kind, IssueKind::Bsn(error) if error.code() == "bsn_length"))
+                .count()
         };
         let short = if columns.numeric || too_short(&outcome) == 0 {
             0
@@ -340,13 +339,17 @@ fn content(outcome: &HouseholdOutcome, short: u64, language: Language) -> Conten
     let left = issues.map(|issue| Left {
         row: issue.row,
         column: issue.column.as_deref().unwrap_or_default().to_owned(),
-        reason: language.pick(issue.kind.text_nl(), &issue.kind.to_string()).to_owned(),
+        reason: language
+            .pick(issue.kind.text_nl(), &issue.kind.to_string())
+            .to_owned(),
     });
     Content {
         rows: outcome.total_rows,
         households: outcome.households.len(),
         persons: persons().count(),
-        minors: persons().filter(|person| person.class == hitmachine_core::SubjectClass::Minor).count(),
+        minors: persons()
+            .filter(|person| person.class == hitmachine_core::SubjectClass::Minor)
+            .count(),
         left_out: outcome.issue_count,
         left: left.collect(),
         short,

@@ -7,6 +7,7 @@ use hitmachine_node::view::{PartnerView, StatusWord, refusal_text};
 
 use super::new::sentence;
 use crate::page::Page;
+use crate::texts;
 
 /// Persons on one page.
 const ON_PAGE: usize = 50;
@@ -29,7 +30,10 @@ impl Filter {
 
     /// Of an address.
     pub(super) fn of(word: &str) -> Self {
-        Self::ALL.into_iter().find(|filter| filter.word() == word).unwrap_or_default()
+        Self::ALL
+            .into_iter()
+            .find(|filter| filter.word() == word)
+            .unwrap_or_default()
     }
 
     /// In an address.
@@ -70,7 +74,8 @@ pub(super) struct Row {
     pub(super) household: String,
     /// Rows of the household that were left out.
     pub(super) incomplete: String,
-    pub(super) row: u64,
+    /// Of the list.
+    pub(super) number: u64,
     pub(super) label: String,
     pub(super) cells: Vec<Option<Cell>>,
     /// Why there is no answer.
@@ -143,7 +148,10 @@ fn row(
     let (without, partners, entry) = match &person.result {
         ScreenResult::NotAsked(failure) => (Some(sentence(failure.text(language))), &[][..], None),
         ScreenResult::Answer(answer) => (
-            answer.refused.as_deref().map(|code| sentence(refusal_text(code, language))),
+            answer
+                .refused
+                .as_deref()
+                .map(|code| sentence(refusal_text(code, language))),
             answer.partners.as_slice(),
             Some(answer.log_index.saturating_add(1)),
         ),
@@ -156,7 +164,7 @@ fn row(
     Row {
         household: household.household.clone(),
         incomplete: left.join(", "),
-        row: person.row,
+        number: person.row,
         label: person.label.clone().unwrap_or_default(),
         cells: columns.iter().map(cell).collect(),
         without,
@@ -173,7 +181,11 @@ fn cell(row: &PartnerView, language: Language) -> Cell {
             StatusWord::CouldNotAsk => "status--could-not-ask",
             StatusWord::DoesNotApply => "status--does-not-apply",
         },
-        text: language.status(PartnerStatus::from(row.status)),
+        text: match row.status {
+            // In full it would make every column wide.
+            StatusWord::DoesNotApply => texts::text(language, "screening.does_not_apply"),
+            status => language.status(PartnerStatus::from(status)),
+        },
         contact: row.contact.clone(),
     }
 }

@@ -47,7 +47,10 @@ impl Progress {
             persons: view.persons,
             left: state.left_s.map(|seconds| duration(seconds, language)),
             waits_until: state.waits_until.map(moment),
-            stopped: state.stopped.as_ref().map(|failure| sentence(failure.text(language))),
+            stopped: state
+                .stopped
+                .as_ref()
+                .map(|failure| sentence(failure.text(language))),
         }
     }
 
@@ -94,7 +97,12 @@ impl Outcome {
         ];
         let partners = report.partner_columns().into_iter().map(|(id, name)| {
             let counts = report.totals.partners.get(&id);
-            let count = |status| counts.and_then(|counts| counts.get(&status)).copied().unwrap_or(0);
+            let count = |status| {
+                counts
+                    .and_then(|counts| counts.get(&status))
+                    .copied()
+                    .unwrap_or(0)
+            };
             Counts {
                 name,
                 counts: statuses.map(count),
@@ -105,7 +113,10 @@ impl Outcome {
             results: Results::of(&report, Filter::of(&asked.show), asked.page, page),
             picture: report.picture(page.language),
             combinations: report.combinations(page.language),
-            more_issues: report.totals.bad_rows.saturating_sub(MOST_ISSUES.min(report.issues.len())),
+            more_issues: report
+                .totals
+                .bad_rows
+                .saturating_sub(MOST_ISSUES.min(report.issues.len())),
             totals: std::mem::take(&mut report.totals),
             issues: report
                 .issues
@@ -220,7 +231,9 @@ pub(super) async fn progress(
         html(&ProgressPart { page, progress })?
     };
     if more {
-        response.headers_mut().insert("x-refresh", HeaderValue::from_static("more"));
+        response
+            .headers_mut()
+            .insert("x-refresh", HeaderValue::from_static("more"));
     }
     Ok(response)
 }

@@ -43,7 +43,10 @@ impl FromRequest<App> for Uploaded {
     async fn from_request(request: Request, app: &App) -> Result<Self, Response> {
         check_origin(app, request.headers()).map_err(IntoResponse::into_response)?;
         let visitor = Visitor::of_headers(app, request.headers()).map_err(IntoResponse::into_response)?;
-        let kind = request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+        let kind = request
+            .headers()
+            .get(CONTENT_TYPE)
+            .and_then(|kind| kind.to_str().ok());
         if !kind.is_some_and(|kind| kind.starts_with("multipart/form-data")) {
             return Err(Problem::malformed().into_response());
         }
@@ -63,7 +66,9 @@ async fn read(visitor: Visitor, mut form: Multipart) -> Result<Uploaded, Problem
     while let Some(mut field) = form.next_field().await.map_err(|_| Problem::malformed())? {
         let name = field.name().unwrap_or_default().to_owned();
         if name == "csrf" {
-            let bytes = taken(&mut field, MOST_FIELD).await?.ok_or_else(Problem::malformed)?;
+            let bytes = taken(&mut field, MOST_FIELD)
+                .await?
+                .ok_or_else(Problem::malformed)?;
             check_csrf(&visitor, std::str::from_utf8(&bytes).unwrap_or_default())?;
             ours = true;
             continue;
@@ -79,7 +84,9 @@ async fn read(visitor: Visitor, mut form: Multipart) -> Result<Uploaded, Problem
             };
             continue;
         }
-        let bytes = taken(&mut field, MOST_FIELD).await?.ok_or_else(Problem::malformed)?;
+        let bytes = taken(&mut field, MOST_FIELD)
+            .await?
+            .ok_or_else(Problem::malformed)?;
         let text = String::from_utf8(bytes.to_vec()).map_err(|_| Problem::malformed())?;
         fields.push((name, Zeroizing::new(text)));
     }
