@@ -131,4 +131,15 @@ if (persons) {
     persons.lastElementChild.querySelector("[data-bsn]").focus();
   });
   renumber();
+  // Browsers keep a page as it was for the back button. No number stays in it, and a form that was sent is opened anew: it
+  // would be the same question.
+  const form = persons.closest("form");
+  let sent = false;
+  form.addEventListener("submit", () => { sent = true; });
+  window.addEventListener("pagehide", () => {
+    for (const input of persons.querySelectorAll("[data-bsn]")) input.value = "";
+  });
+  window.addEventListener("pageshow", (event) => {
+    if (event.persisted && sent) location.reload();
+  });
 }

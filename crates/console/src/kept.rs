@@ -82,7 +82,9 @@ impl Kept {
     pub fn answer(&self) -> Result<&Given, &Failure> {
         match &self.outcome {
             Outcome::Answered(given) => Ok(given),
-            Outcome::NotAsked(failure) | Outcome::InDoubt(failure) | Outcome::NotProven(failure) => Err(failure),
+            Outcome::NotAsked(failure) | Outcome::InDoubt(failure) | Outcome::NotProven(failure) => {
+                Err(failure)
+            }
         }
     }
 
@@ -158,7 +160,11 @@ impl From<&Kept> for Summary {
             case: kept.case.clone(),
             asked_at: kept.asked_at,
             persons: kept.persons.len(),
-            references: kept.persons.iter().filter_map(|person| person.reference.clone()).collect(),
+            references: kept
+                .persons
+                .iter()
+                .filter_map(|person| person.reference.clone())
+                .collect(),
             result: kept.result(),
         }
     }
@@ -203,7 +209,10 @@ impl Book {
         let mut summaries = Summaries::new();
         for (_, value) in table.scan(b"")? {
             let row = decode(&value)?;
-            summaries.entry(row.kept.user.clone()).or_default().push((&row.kept).into());
+            summaries
+                .entry(row.kept.user.clone())
+                .or_default()
+                .push((&row.kept).into());
         }
         Ok(Self {
             table: Arc::new(table),
@@ -217,7 +226,10 @@ impl Book {
     /// # Errors
     /// [`StateError`].
     pub(crate) fn row(&self, id: Uuid) -> Result<Option<Row>, StateError> {
-        self.table.get(id.as_bytes())?.map(|value| decode(&value)).transpose()
+        self.table
+            .get(id.as_bytes())?
+            .map(|value| decode(&value))
+            .transpose()
     }
 
     /// Keeps a row; durable when it returns.
@@ -273,7 +285,10 @@ impl Book {
             }
         }
         if !changes.is_empty() {
-            let changes: Vec<_> = changes.into_iter().map(|(id, value)| (id.into_bytes(), value)).collect();
+            let changes: Vec<_> = changes
+                .into_iter()
+                .map(|(id, value)| (id.into_bytes(), value))
+                .collect();
             self.table.change(&changes)?;
         }
         Ok(gone.len())

@@ -426,7 +426,11 @@ impl Inquirer {
     }
 
     /// The same for a question that may have been sent before.
-    pub(crate) async fn send_surely(&self, prepared: &Prepared, again: bool) -> Result<VerifiedAnswer, AskError> {
+    pub(crate) async fn send_surely(
+        &self,
+        prepared: &Prepared,
+        again: bool,
+    ) -> Result<VerifiedAnswer, AskError> {
         match self.send(prepared, again).await {
             Err(error) if error.leaves_doubt() => {
                 tokio::time::sleep(PAUSE).await;

@@ -141,7 +141,11 @@ impl Node {
         let Some(key) = held.iter().find(|key| key.keys.number == query.epoch) else {
             return Ok(None);
         };
-        let identifiers: Vec<_> = question.persons.iter().map(|person| person.identifier.clone()).collect();
+        let identifiers: Vec<_> = question
+            .persons
+            .iter()
+            .map(|person| person.identifier.clone())
+            .collect();
         let tokens = key.pseudonymiser.tokens(&identifiers).await;
         let tokens = tokens.map_err(|error| Missed::InDoubt(AskError::from(error).into()))?;
         let asked = query.subjects.iter().map(|subject| subject.tokens.as_slice());
@@ -150,7 +154,12 @@ impl Node {
     }
 
     /// Who is to be informed is durable before the answer is shown.
-    async fn given(&self, question: &Question, ready: &Prepared, answer: VerifiedAnswer) -> Result<Given, Missed> {
+    async fn given(
+        &self,
+        question: &Question,
+        ready: &Prepared,
+        answer: VerifiedAnswer,
+    ) -> Result<Given, Missed> {
         let covenant = Arc::clone(ready.covenant());
         let told = self.inquirer.notify(question, &answer, &covenant).await;
         told.map_err(|error| Missed::InDoubt(error.into()))?;
@@ -168,5 +177,58 @@ impl Node {
                 .map(|proof| String::from_utf8_lossy(&proof.format()).into_owned())
                 .collect(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::ErrorKind;
+
+    use hitmachine_service::client::ConnectError;
+
+    use super::*;
+    use crate::ask::Evidence;
+    use crate::link::LinkError;
+
+    /// What may be in the log is never said to be not asked.
+    #[test]
+    fn what_may_be_in_the_log_stays_in_doubt() {
+        let connect = |error| AskError::Link(LinkError::Connect(error));
+        let broke = |kind| connect(ConnectError::Unreachable { kind });
+        let refused = |text: &str| AskError::Link(LinkError::Refused(text.to_owned()));
+        let word = |error, sent_before| match Missed::of(error, sent_before) {
+            Missed::NotAsked(failure) => ("not asked", failure.code),
+            Missed::InDoubt(failure) => ("in doubt", failure.code),
+            Missed::NotProven(failure) => ("not proven", failure.code),
+            Missed::AnotherQuestion => ("another", String::new()),
+        };
+        // Each error after the first sending, and after one that may have been heard.
+        let errors: [(&dyn Fn() -> AskError, &str, &str); 9] = [
+            (&|| connect(ConnectError::Refused), "not asked", "in doubt"),
+            (&|| broke(ErrorKind::HostUnreachable), "not asked", "in doubt"),
+            (&|| broke(ErrorKind::ConnectionReset), "in doubt", "in doubt"),
+            (&|| connect(ConnectError::Protocol), "in doubt", "in doubt"),
+            (&|| AskError::Link(LinkError::TimedOut), "in doubt", "in doubt"),
+            (&|| refused("no_quorum: x"), "in doubt", "in doubt"),
+            (&|| refused("never_asked: x"), "not asked", "not asked"),
+            (
+                &|| AskError::State(StateError::DoesNotOpen),
+                "in doubt",
+                "in doubt",
+            ),
+            (
+                &|| AskError::NotProven(Evidence::Answers),
+                "not proven",
+                "not proven",
+            ),
+        ];
+        for (place, (error, first, later)) in errors.into_iter().enumerate() {
+            assert_eq!(word(error(), false).0, first, "{place}");
+            assert_eq!(word(error(), true).0, later, "{place}");
+        }
+        assert_eq!(
+            word(AskError::NotProven(Evidence::Answers), false).1,
+            "not_proven"
+        );
     }
 }

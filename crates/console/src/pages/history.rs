@@ -27,7 +27,7 @@ struct Asked {
     purpose: String,
     from: String,
     until: String,
-    page: Option<usize>,
+    page: String,
 }
 
 /// A question in the list.
@@ -73,7 +73,7 @@ async fn list(
         from: day(&asked.from),
         until: day(&asked.until),
     };
-    let found = history(&app, &asker, &filter, asked.page.unwrap_or(1));
+    let found = history(&app, &asker, &filter, asked.page.parse().unwrap_or(1));
     let any = || vec![(String::new(), page.t("ask.filter_any").to_owned())];
     let mut options = any();
     let granted = purposes(&app, &asker).await?.into_iter();
@@ -85,11 +85,22 @@ async fn list(
         rows: found.rows.iter().map(|summary| row(&page, summary)).collect(),
         cases,
         purposes: options,
-        filtered: filter.case.is_some() || filter.purpose.is_some() || filter.from.is_some() || filter.until.is_some(),
+        filtered: filter.case.is_some()
+            || filter.purpose.is_some()
+            || filter.from.is_some()
+            || filter.until.is_some(),
         keep_days: app.settings().keep_days,
         position: position(&page, &found),
-        previous: if found.page > 1 { to(found.page - 1) } else { String::new() },
-        next: if found.page < found.pages { to(found.page + 1) } else { String::new() },
+        previous: if found.page > 1 {
+            to(found.page - 1)
+        } else {
+            String::new()
+        },
+        next: if found.page < found.pages {
+            to(found.page + 1)
+        } else {
+            String::new()
+        },
         page,
         asked,
     })
@@ -132,5 +143,8 @@ fn link(asked: &Asked, number: usize) -> String {
             query.append_pair(name, value);
         }
     }
-    format!("/history?{}", query.append_pair("page", &number.to_string()).finish())
+    format!(
+        "/history?{}",
+        query.append_pair("page", &number.to_string()).finish()
+    )
 }

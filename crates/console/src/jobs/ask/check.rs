@@ -10,6 +10,8 @@ use super::{AskedFor, Asking, MOST_PERSONS, PurposeChoice};
 use crate::caller::Asker;
 use crate::kept::KeptPerson;
 
+/// Code of a text that holds what reads as a BSN: not to be shown again.
+pub const BSN_IN_TEXT: &str = "bsn_in_text";
 /// The most characters of the asker's own reference of a person.
 const MOST_REFERENCE: usize = 64;
 
@@ -104,7 +106,9 @@ pub(super) fn checked(
     today: Date,
 ) -> Result<Checked, Vec<Mistake>> {
     let mut mistakes = Mistakes::default();
-    let purpose = purposes.into_iter().find(|purpose| purpose.code == asking.purpose);
+    let purpose = purposes
+        .into_iter()
+        .find(|purpose| purpose.code == asking.purpose);
     if purpose.is_none() {
         mistakes.add(
             Field::Purpose,
@@ -114,9 +118,18 @@ pub(super) fn checked(
         );
     }
     case(&asking.case, &mut mistakes);
-    let responsible = asking.responsible.as_deref().map(str::trim).filter(|text| !text.is_empty());
+    let responsible = asking
+        .responsible
+        .as_deref()
+        .map(str::trim)
+        .filter(|text| !text.is_empty());
     if let Some(text) = responsible {
-        line(Field::Responsible, text, text.parse::<UserId>().err(), &mut mistakes);
+        line(
+            Field::Responsible,
+            text,
+            text.parse::<UserId>().err(),
+            &mut mistakes,
+        );
     }
     count(asking.persons.len(), purpose.as_ref(), &mut mistakes);
 
@@ -174,7 +187,7 @@ fn line(field: Field, text: &str, problem: Option<TextError>, mistakes: &mut Mis
     match problem {
         _ if contains_bsn(text) => mistakes.add(
             field,
-            "bsn_in_text",
+            BSN_IN_TEXT,
             "Hier staat iets dat op een BSN lijkt. Schrijf een kenmerk zonder BSN.",
             "This holds something that reads as a BSN. Write a reference without one.",
         ),
@@ -289,7 +302,11 @@ fn bsn_texts(error: BsnError) -> (&'static str, &'static str) {
 }
 
 fn reference(place: usize, person: &AskedFor, mistakes: &mut Mistakes) -> Option<String> {
-    let text = person.reference.as_deref().map(str::trim).filter(|text| !text.is_empty())?;
+    let text = person
+        .reference
+        .as_deref()
+        .map(str::trim)
+        .filter(|text| !text.is_empty())?;
     let problem = if text.chars().count() > MOST_REFERENCE {
         Some(TextError::TooLong(MOST_REFERENCE))
     } else if text.chars().any(char::is_control) {
@@ -303,7 +320,11 @@ fn reference(place: usize, person: &AskedFor, mistakes: &mut Mistakes) -> Option
 
 /// From the birth date, or the class if that is all that is known. Both must agree.
 fn age(place: usize, person: &AskedFor, today: Date, mistakes: &mut Mistakes) -> Option<Age> {
-    let birth = person.birth_date.as_deref().map(str::trim).filter(|text| !text.is_empty());
+    let birth = person
+        .birth_date
+        .as_deref()
+        .map(str::trim)
+        .filter(|text| !text.is_empty());
     let Some(birth) = birth else {
         if person.class.is_none() {
             mistakes.add(
@@ -316,7 +337,13 @@ fn age(place: usize, person: &AskedFor, today: Date, mistakes: &mut Mistakes) ->
         return person.class.map(|class| Age::of_class(class.into()));
     };
     match age_on(today, birth) {
-        Ok(age) if person.class.is_none_or(|class| class == ClassWord::from(age.class)) => Some(age),
+        Ok(age)
+            if person
+                .class
+                .is_none_or(|class| class == ClassWord::from(age.class)) =>
+        {
+            Some(age)
+        }
         Ok(_) => {
             mistakes.add(
                 Field::Class(place),

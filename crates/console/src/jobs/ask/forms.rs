@@ -12,7 +12,7 @@ use crate::kept::{Book, Kept};
 use crate::problem::Problem;
 
 /// Forms whose answer is in memory, at most; the oldest are forgotten first.
-const MOST: usize = 10_000;
+const MOST: usize = 2_000;
 
 /// What came of sending a form.
 pub(crate) type Sent = Result<Box<Kept>, Problem>;
@@ -53,7 +53,8 @@ pub(super) struct Turn {
     id: Uuid,
     forms: Arc<Mutex<Forms>>,
     tell: watch::Sender<Option<Sent>>,
-    keeps: bool,
+    /// Nobody has been told yet.
+    held: bool,
 }
 
 fn lock(forms: &Mutex<Forms>) -> MutexGuard<'_, Forms> {
@@ -86,7 +87,10 @@ impl Asked {
             text(person.reference.as_deref().unwrap_or(""));
         }
         // A second pass under the key, so that nobody who has the output can go on from there.
-        Sha256::new_with_prefix(self.key).chain_update(hash.finalize()).finalize().into()
+        Sha256::new_with_prefix(self.key)
+            .chain_update(hash.finalize())
+            .finalize()
+            .into()
     }
 
     /// Takes up a form.
@@ -100,7 +104,11 @@ impl Asked {
             };
         }
         if forms.by_id.len() >= MOST
-            && let Some(oldest) = forms.by_id.iter().min_by_key(|(_, form)| form.place).map(|(id, _)| *id)
+            && let Some(oldest) = forms
+                .by_id
+                .iter()
+                .min_by_key(|(_, form)| form.place)
+                .map(|(id, _)| *id)
         {
             forms.by_id.remove(&oldest);
         }
@@ -117,7 +125,7 @@ impl Asked {
             id,
             forms: Arc::clone(&self.forms),
             tell,
-            keeps: false,
+            held: true,
         };
         Begun::First(turn, answer)
     }
@@ -126,16 +134,24 @@ impl Asked {
 impl Turn {
     /// Says what came of it. `settled`: the form can never be asked with again.
     pub(super) fn end(mut self, sent: Sent, settled: bool) {
-        self.keeps = settled;
+        if !settled {
+            // First: whoever hears of it may send the form again at once.
+            self.give_back();
+        }
+        self.held = false;
         self.tell.send_replace(Some(sent));
+    }
+
+    fn give_back(&self) {
+        lock(&self.forms).by_id.remove(&self.id);
     }
 }
 
 impl Drop for Turn {
-    /// A question that was not asked, or is in doubt, may be asked with the same form again.
+    /// A task that stopped leaves the form to the next.
     fn drop(&mut self) {
-        if !self.keeps {
-            lock(&self.forms).by_id.remove(&self.id);
+        if self.held {
+            self.give_back();
         }
     }
 }

@@ -46,7 +46,10 @@ impl Filter {
         let day = local(summary.asked_at).date();
         let case = self.case.as_ref().map(|case| case.to_lowercase());
         case.is_none_or(|case| case == summary.case.to_lowercase())
-            && self.purpose.as_ref().is_none_or(|purpose| *purpose == summary.purpose)
+            && self
+                .purpose
+                .as_ref()
+                .is_none_or(|purpose| *purpose == summary.purpose)
             && self.from.is_none_or(|from| from <= day)
             && self.until.is_none_or(|until| day <= until)
     }
@@ -57,7 +60,10 @@ pub fn history(app: &App, asker: &Asker<'_>, filter: &Filter, page: usize) -> Hi
     let mut rows = app.asked().book.of(asker.user());
     let mut seen = BTreeSet::new();
     let cases = rows.iter().map(|summary| &summary.case);
-    let cases = cases.filter(|case| seen.insert(case.to_lowercase())).cloned().collect();
+    let cases = cases
+        .filter(|case| seen.insert(case.to_lowercase()))
+        .cloned()
+        .collect();
     rows.retain(|summary| filter.fits(summary));
     let total = rows.len();
     let pages = total.div_ceil(PAGE).max(1);

@@ -4,29 +4,28 @@
 //! before anything is sent: see `check`.
 
 mod check;
+mod first;
 mod forms;
 mod list;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use axum::http::StatusCode;
 use hitmachine_core::covenant::Answers;
 use hitmachine_core::volume::local;
 use hitmachine_core::{Covenant, PartnerId};
 use hitmachine_node::ask::AskError;
-use hitmachine_node::asking::{Missed, Parcel};
-use hitmachine_node::control::{Ask, ClassWord, NumberKind};
+use hitmachine_node::control::{ClassWord, NumberKind};
 use hitmachine_node::failure::Failure;
-use hitmachine_service::exit;
-use jiff::Timestamp;
 use serde::Serialize;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-use self::check::{Checked, checked};
-pub use self::check::{Field, Mistake};
+use self::check::checked;
+pub use self::check::{BSN_IN_TEXT, Field, Mistake};
+use self::first::First;
 pub(crate) use self::forms::Asked;
-use self::forms::{Begun, Sent, Turn};
+use self::forms::Begun;
 pub use self::list::{Filter, HistoryPage, PAGE, history};
 use crate::app::App;
 use crate::caller::Asker;
@@ -118,14 +117,16 @@ impl From<NotAsked> for Problem {
     fn from(not: NotAsked) -> Self {
         match not {
             NotAsked::Problem(problem) => problem,
-            NotAsked::Mistakes(mistakes) => mistakes.into_iter().next().map_or_else(Self::malformed, |first| {
-                Self::new(
-                    StatusCode::UNPROCESSABLE_ENTITY,
-                    first.code,
-                    first.text_nl,
-                    first.text_en,
-                )
-            }),
+            NotAsked::Mistakes(mistakes) => {
+                mistakes.into_iter().next().map_or_else(Self::malformed, |first| {
+                    Self::new(
+                        StatusCode::UNPROCESSABLE_ENTITY,
+                        first.code,
+                        first.text_nl,
+                        first.text_en,
+                    )
+                })
+            }
         }
     }
 }
@@ -187,7 +188,12 @@ async fn covenant(app: &App) -> Result<Arc<Covenant>, Problem> {
 /// [`Problem`] if there is no covenant yet.
 pub async fn purposes(app: &App, asker: &Asker<'_>) -> Result<Vec<PurposeChoice>, Problem> {
     let covenant = covenant(app).await?;
-    let own: PartnerId = app.node().config().partner.parse().map_err(|error| Problem::node(&error))?;
+    let own: PartnerId = app
+        .node()
+        .config()
+        .partner
+        .parse()
+        .map_err(|error| Problem::node(&error))?;
     Ok(granted(&covenant, &own, asker))
 }
 
@@ -228,7 +234,11 @@ fn granted(covenant: &Covenant, own: &PartnerId, asker: &Asker<'_>) -> Vec<Purpo
 /// refused, or that could not be asked, is no error here: see [`Outcome`].
 pub async fn ask(app: &App, asker: &Asker<'_>, asking: Asking) -> Result<Kept, NotAsked> {
     let purposes = purposes(app, asker).await?;
-    let admission = app.node().config().admission().map_err(|error| Problem::node(&error))?;
+    let admission = app
+        .node()
+        .config()
+        .admission()
+        .map_err(|error| Problem::node(&error))?;
     let now = app.node().clock().now();
     let checked = checked(asker, &asking, purposes, &admission, local(now).date());
     let checked = checked.map_err(NotAsked::Mistakes)?;
@@ -248,7 +258,11 @@ pub async fn ask(app: &App, asker: &Asker<'_>, asking: Asking) -> Result<Kept, N
         }
     };
     // The other end goes away without a word only if its task stopped.
-    let sent = answer.wait_for(Option::is_some).await.ok().and_then(|sent| sent.clone());
+    let sent = answer
+        .wait_for(Option::is_some)
+        .await
+        .ok()
+        .and_then(|sent| sent.clone());
     match sent {
         Some(Ok(kept)) => Ok(*kept),
         Some(Err(problem)) => Err(problem.into()),
@@ -256,101 +270,11 @@ pub async fn ask(app: &App, asker: &Asker<'_>, asking: Asking) -> Result<Kept, N
     }
 }
 
-/// A question whose form was not sent before, as far as this run knows.
-struct First {
-    app: App,
-    form: Uuid,
-    checked: Checked,
-    now: Timestamp,
-}
-
-impl First {
-    async fn ask(self, turn: Turn) {
-        let sent = self.sent().await;
-        let settled = sent
-            .as_ref()
-            .is_ok_and(|kept| matches!(kept.outcome, Outcome::Answered(_) | Outcome::NotProven(_)));
-        turn.end(sent, settled);
-    }
-
-    fn kept(&self, asked_at: Timestamp, outcome: Outcome) -> Kept {
-        let Checked { ask, purpose, persons } = &self.checked;
-        Kept {
-            id: self.form,
-            user: ask.user.clone(),
-            role: ask.role.clone(),
-            responsible: ask.responsible.clone(),
-            purpose: ask.purpose.clone(),
-            title: purpose.title.clone(),
-            legal_basis: purpose.legal_basis.clone(),
-            case: ask.case.clone(),
-            asked_at,
-            persons: persons.clone(),
-            outcome,
-        }
-    }
-
-    async fn sent(&self) -> Sent {
-        let book = &self.app.asked().book;
-        let (before, asked_at) = match book.row(self.form)? {
-            None => (None, self.now),
-            Some(row) if row.kept.user != self.checked.ask.user => return Err(form_used()),
-            Some(row) => match row.kept.outcome {
-                Outcome::NotAsked(_) => (None, self.now),
-                Outcome::InDoubt(_) => (row.parcel, row.kept.asked_at),
-                // Its content was forgotten with the run that knew it: another person's answer must not be shown.
-                Outcome::Answered(_) | Outcome::NotProven(_) => return Err(form_used()),
-            },
-        };
-        let sent: Mutex<Option<Parcel>> = Mutex::new(before.clone());
-        let keep = |parcel: Parcel| {
-            *sent.lock().unwrap_or_else(PoisonError::into_inner) = Some(parcel.clone());
-            let row = Row {
-                kept: self.kept(asked_at, Outcome::InDoubt(stopped())),
-                proofs: Vec::new(),
-                parcel: Some(parcel),
-            };
-            book.put(row)
-        };
-        let ask: Ask = self.checked.ask.clone();
-        let given = self.app.node().ask_durably(ask, before.as_ref(), keep).await;
-        let parcel = sent.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let mut proofs = Vec::new();
-        let (outcome, parcel) = match given {
-            Ok(mut given) => {
-                proofs = std::mem::take(&mut given.proofs);
-                (Outcome::Answered(Box::new(given)), None)
-            }
-            Err(Missed::NotAsked(failure)) => (Outcome::NotAsked(failure), None),
-            Err(Missed::NotProven(failure)) => (Outcome::NotProven(failure), None),
-            Err(Missed::InDoubt(failure)) => (Outcome::InDoubt(failure), parcel),
-            Err(Missed::AnotherQuestion) => return Err(form_used()),
-        };
-        let kept = self.kept(asked_at, outcome);
-        let row = Row {
-            kept: kept.clone(),
-            proofs,
-            parcel,
-        };
-        book.put(row).await?;
-        Ok(Box::new(kept))
-    }
-}
-
-/// What a question is while its answer is not there: read only if this program stopped in between.
-fn stopped() -> Failure {
-    Failure {
-        code: "stopped".to_owned(),
-        exit: exit::UNREACHABLE,
-        text_en: "this node stopped before the answer came".to_owned(),
-        text_nl: "dit station stopte voordat het antwoord er was".to_owned(),
-    }
-}
-
 fn row(app: &App, asker: &Asker<'_>, id: &str) -> Result<Row, Problem> {
     let id: Uuid = id.parse().map_err(|_| Problem::not_found())?;
     let row = app.asked().book.row(id)?;
-    row.filter(|row| row.kept.user == asker.user()).ok_or_else(Problem::not_found)
+    row.filter(|row| row.kept.user == asker.user())
+        .ok_or_else(Problem::not_found)
 }
 
 /// A question of one's own, and what came of it.
@@ -368,7 +292,12 @@ pub fn kept(app: &App, asker: &Asker<'_>, id: &str) -> Result<Kept, Problem> {
 pub fn proof(app: &App, asker: &Asker<'_>, id: &str, person: usize) -> Result<Proof, Problem> {
     let mut row = row(app, asker, id)?;
     let answer = row.kept.answer().map_err(|_| Problem::not_found())?;
-    let entry = answer.view.persons.get(person).ok_or_else(Problem::not_found)?.log_index;
+    let entry = answer
+        .view
+        .persons
+        .get(person)
+        .ok_or_else(Problem::not_found)?
+        .log_index;
     if person >= row.proofs.len() {
         return Err(Problem::not_found());
     }

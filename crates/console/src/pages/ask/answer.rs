@@ -63,6 +63,7 @@ pub(super) struct AnswerPage {
     /// The answer in a line.
     summary: String,
     could_not: bool,
+    refused: bool,
     witnessed: Option<String>,
     witnessed_late: bool,
     missing: Option<Missing>,
@@ -76,9 +77,19 @@ impl AnswerPage {
         let missing = missing(&page, &kept.outcome, fetches);
         let given = kept.answer().ok();
         let blocks: Vec<_> = given.map_or_else(Vec::new, |given| blocks(&page, &kept, given));
-        let partners = given.and_then(|given| given.view.persons.iter().find(|person| !person.partners.is_empty()));
+        let partners = given.and_then(|given| {
+            given
+                .view
+                .persons
+                .iter()
+                .find(|person| !person.partners.is_empty())
+        });
         let partners = partners.map_or_else(Vec::new, |person| {
-            person.partners.iter().map(|partner| partner.name.clone()).collect()
+            person
+                .partners
+                .iter()
+                .map(|partner| partner.name.clone())
+                .collect()
         });
         let age = given.and_then(|given| given.view.witnessed_s);
         let copy = if given.is_some() {
@@ -88,6 +99,7 @@ impl AnswerPage {
         };
         Self {
             summary: summary(&page, given, &blocks),
+            refused: blocks.iter().any(|block| block.refused.is_some()),
             could_not: blocks.iter().any(|block| !block.could_not.is_empty()),
             witnessed: age.map(|age| page.t1("ask.witnessed", grouped(page.language, age))),
             witnessed_late: age.is_some_and(|age| age >= WARN_AGE_S),
@@ -117,7 +129,12 @@ fn missing(page: &Page, outcome: &Outcome, fetches: bool) -> Option<Missing> {
             title: page.t("ask.in_doubt"),
             texts: vec![
                 why(page, failure),
-                page.t(if fetches { "ask.in_doubt_fetch" } else { "ask.in_doubt_lost" }).to_owned(),
+                page.t(if fetches {
+                    "ask.in_doubt_fetch"
+                } else {
+                    "ask.in_doubt_lost"
+                })
+                .to_owned(),
                 page.t("ask.in_doubt_means").to_owned(),
             ],
             code: failure.code.clone(),
@@ -169,7 +186,10 @@ fn blocks(page: &Page, kept: &Kept, given: &Given) -> Vec<Block> {
             could_not,
             row: cards().collect(),
             summary: person_summary(page, person),
-            refused: person.refused.as_deref().map(|code| refusal_text(code, page.language)),
+            refused: person
+                .refused
+                .as_deref()
+                .map(|code| refusal_text(code, page.language)),
             retry: person
                 .retry_at
                 .as_deref()
@@ -194,12 +214,20 @@ fn card(page: &Page, given: &Given, partner: &PartnerView) -> Card {
         class,
         status: page.t(status),
         contact: partner.contact.clone().filter(|contact| !contact.is_empty()),
-        reason: page.t(if live { "ask.could_not_live" } else { "ask.could_not_stale" }),
+        reason: page.t(if live {
+            "ask.could_not_live"
+        } else {
+            "ask.could_not_stale"
+        }),
     }
 }
 
 fn count(person: &PersonView, status: StatusWord) -> usize {
-    person.partners.iter().filter(|partner| partner.status == status).count()
+    person
+        .partners
+        .iter()
+        .filter(|partner| partner.status == status)
+        .count()
 }
 
 /// "Bekend bij 2 van de 4 instanties." and who could not be asked.
@@ -211,6 +239,7 @@ fn person_summary(page: &Page, person: &PersonView) -> String {
     let could_not = count(person, StatusWord::CouldNotAsk);
     let all = person.partners.len();
     let mut text = match known {
+        0 if could_not > 0 && all - could_not == 1 => page.t("ask.summary_none_asked_one").to_owned(),
         0 if could_not > 0 => page.t1("ask.summary_none_asked", all - could_not),
         0 => page.t("ask.summary_none").to_owned(),
         known => page.t2("ask.summary_known", known, all),
@@ -232,8 +261,13 @@ fn summary(page: &Page, given: Option<&Given>, blocks: &[Block]) -> String {
         [] => String::new(),
         [one] => one.summary.clone(),
         _ => {
-            let known = persons.iter().filter(|person| count(person, StatusWord::Known) > 0).count();
-            let could_not = persons.iter().any(|person| count(person, StatusWord::CouldNotAsk) > 0);
+            let known = persons
+                .iter()
+                .filter(|person| count(person, StatusWord::Known) > 0)
+                .count();
+            let could_not = persons
+                .iter()
+                .any(|person| count(person, StatusWord::CouldNotAsk) > 0);
             let refused = persons.iter().any(|person| person.refused.is_some());
             let mut text = if refused {
                 page.t("ask.summary_refused").to_owned()
@@ -253,18 +287,37 @@ fn summary(page: &Page, given: Option<&Given>, blocks: &[Block]) -> String {
 fn copy(page: &Page, kept: &Kept, asked_at: &str, blocks: &[Block]) -> String {
     let mut lines = vec![
         page.t1("ask.copy_head", asked_at),
-        format!("{} {} ({})", page.t("ask.copy_purpose"), kept.title, kept.legal_basis),
+        format!(
+            "{} {} ({})",
+            page.t("ask.copy_purpose"),
+            kept.title,
+            kept.legal_basis
+        ),
         format!("{} {}", page.t("ask.copy_case"), kept.case),
     ];
     for block in blocks {
         if blocks.len() > 1 {
-            lines.push(format!("{} {} ({}):", page.t("ask.person"), block.n, block.class.to_lowercase()));
+            lines.push(format!(
+                "{} {} ({}):",
+                page.t("ask.person"),
+                block.n,
+                block.class.to_lowercase()
+            ));
         }
         match block.refused {
             Some(refused) => lines.push(format!("{} {refused}", page.t("ask.summary_refused"))),
-            None => lines.extend(block.row.iter().map(|card| format!("- {}: {}", card.name, card.status.to_lowercase()))),
+            None => lines.extend(
+                block
+                    .row
+                    .iter()
+                    .map(|card| format!("- {}: {}", card.name, card.status.to_lowercase())),
+            ),
         }
         lines.push(page.t1("ask.receipt", &block.entry));
     }
     lines.join("\n")
 }
+
+#[cfg(test)]
+#[path = "answer_tests.rs"]
+mod tests;

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use crate::fields::Fields;
-use crate::jobs::ask::{Again, AskedFor, Asking, Field, MOST_PERSONS, Mistake, PurposeChoice};
+use crate::jobs::ask::{Again, AskedFor, Asking, BSN_IN_TEXT, Field, MOST_PERSONS, Mistake, PurposeChoice};
 use crate::page::Page;
 use crate::problem::Problem;
 
@@ -162,7 +162,11 @@ pub(super) struct UsedPage {
 impl AskPage {
     pub(super) fn new(page: Page, purposes: Vec<PurposeChoice>, typed: Typed) -> Self {
         let only = purposes.len() == 1;
-        let most = purposes.iter().map(|purpose| purpose.max_persons).max().unwrap_or(1);
+        let most = purposes
+            .iter()
+            .map(|purpose| purpose.max_persons)
+            .max()
+            .unwrap_or(1);
         let choices = purposes.into_iter().enumerate().map(|(place, purpose)| Choice {
             id: match place {
                 0 => "purpose".to_owned(),
@@ -185,11 +189,29 @@ impl AskPage {
         }
     }
 
-    pub(super) fn wrong(page: Page, purposes: Vec<PurposeChoice>, typed: Typed, mistakes: &[Mistake]) -> Self {
+    pub(super) fn wrong(
+        page: Page,
+        purposes: Vec<PurposeChoice>,
+        typed: Typed,
+        mistakes: &[Mistake],
+    ) -> Self {
         let mut page = Self::new(page, purposes, typed);
+        // What reads as a BSN is not shown again, wherever it was typed.
+        for mistake in mistakes.iter().filter(|mistake| mistake.code == BSN_IN_TEXT) {
+            match mistake.field {
+                Field::Case => page.typed.case.clear(),
+                Field::Responsible => page.typed.responsible.clear(),
+                Field::Reference(place) => page.typed.rows[place].reference.clear(),
+                _ => {}
+            }
+        }
         let persons = page.typed.rows.len();
         for mistake in mistakes {
-            let text = page.page.language.pick(&mistake.text_nl, &mistake.text_en).to_owned();
+            let text = page
+                .page
+                .language
+                .pick(&mistake.text_nl, &mistake.text_en)
+                .to_owned();
             let (id, place) = field_id(mistake.field);
             let said = match place {
                 Some(n) if persons > 1 => page.page.t2("ask.error_of_person", n, &text),
@@ -207,12 +229,12 @@ impl AskPage {
     }
 
     /// The same for a field of a person.
-    fn error_of(&self, field: &str, n: &usize) -> &str {
+    fn error_of(&self, field: &str, n: impl std::fmt::Display) -> &str {
         self.error(&format!("{field}-{n}"))
     }
 
     /// For `aria-describedby`: the ids of help and error that are there.
-    fn described(&self, field: &str, n: &usize, helped: bool) -> String {
+    fn described(&self, field: &str, n: impl std::fmt::Display, helped: bool) -> String {
         let id = format!("{field}-{n}");
         let mut ids = Vec::new();
         if helped {
@@ -236,8 +258,14 @@ impl AskPage {
 }
 
 fn names(purpose: &PurposeChoice, wanted: impl Fn(bool) -> bool) -> String {
-    let names = purpose.consults.iter().filter(|partner| wanted(partner.told_of_hits));
-    names.map(|partner| partner.name.as_str()).collect::<Vec<_>>().join(", ")
+    let names = purpose
+        .consults
+        .iter()
+        .filter(|partner| wanted(partner.told_of_hits));
+    names
+        .map(|partner| partner.name.as_str())
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 /// The id of a field in the page, and the person's number from 1 if it is of one.

@@ -35,7 +35,7 @@ struct Start {
     /// A question to ask once more.
     from: Option<String>,
     /// How many persons.
-    rows: Option<usize>,
+    rows: String,
 }
 
 async fn ask_page(
@@ -48,7 +48,7 @@ async fn ask_page(
     let purposes = job::purposes(&app, &asker).await?;
     let typed = match &start.from {
         Some(id) => Typed::again(job::ask_again(&app, &asker, id)?),
-        None => Typed::new(start.rows.unwrap_or(1)),
+        None => Typed::new(start.rows.parse().unwrap_or(1)),
     };
     html(&AskPage::new(page, purposes, typed))
 }
@@ -70,7 +70,9 @@ async fn send(State(app): State<App>, page: Page, posted: Posted) -> Result<Resp
         Err(job::NotAsked::Problem(problem)) if problem.code == job::FORM_USED => {
             // The form's own answer, if this is whose form it was.
             let kept = job::kept(&app, &asker, &typed.form.to_string()).ok();
-            let answer = kept.map(|kept| format!("/answers/{}", kept.id)).unwrap_or_default();
+            let answer = kept
+                .map(|kept| format!("/answers/{}", kept.id))
+                .unwrap_or_default();
             html_with(problem.status, &form::UsedPage { page, answer })
         }
         Err(job::NotAsked::Problem(problem)) => Err(problem),
@@ -92,14 +94,18 @@ async fn answer_page(
 async fn proof(
     visitor: Visitor,
     State(app): State<App>,
-    Path((id, person)): Path<(String, usize)>,
+    Path((id, person)): Path<(String, String)>,
 ) -> Result<Response, Problem> {
     let asker = visitor.caller.asker()?;
+    let person: usize = person.parse().map_err(|_| Problem::not_found())?;
     let place = person.checked_sub(1).ok_or_else(Problem::not_found)?;
     let proof = job::proof(&app, &asker, &id, place)?;
     let headers = [
         (CONTENT_TYPE, "text/plain; charset=utf-8".to_owned()),
-        (CONTENT_DISPOSITION, format!("attachment; filename=\"{}\"", proof.name)),
+        (
+            CONTENT_DISPOSITION,
+            format!("attachment; filename=\"{}\"", proof.name),
+        ),
     ];
     Ok((headers, proof.text).into_response())
 }

@@ -82,7 +82,13 @@ mod tests {
 
     #[test]
     fn people_read_the_clock_on_their_wall() {
-        assert_eq!(day_and_time("2026-07-01T22:30:00Z".parse().unwrap()), "02-07-2026 00:30");
-        assert_eq!(day_and_time("2026-12-01T22:30:00Z".parse().unwrap()), "01-12-2026 23:30");
+        assert_eq!(
+            day_and_time("2026-07-01T22:30:00Z".parse().unwrap()),
+            "02-07-2026 00:30"
+        );
+        assert_eq!(
+            day_and_time("2026-12-01T22:30:00Z".parse().unwrap()),
+            "01-12-2026 23:30"
+        );
     }
 }
