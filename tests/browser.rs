@@ -51,7 +51,9 @@ pub struct Browser {
 impl Drop for Browser {
     fn drop(&mut self) {
         // Ending the driver ends its browsers.
-        let _ = Command::new("kill").args(["-TERM", &self.driver.id().to_string()]).status();
+        let _ = Command::new("kill")
+            .args(["-TERM", &self.driver.id().to_string()])
+            .status();
         let _ = self.driver.wait();
     }
 }
@@ -128,12 +130,11 @@ impl Browser {
         #[derive(Debug)]
         struct Devtools(String);
         impl fantoccini::wd::WebDriverCompatibleCommand for Devtools {
-            fn endpoint(
-                &self,
-                base: &url::Url,
-                session: Option<&str>,
-            ) -> Result<url::Url, url::ParseError> {
-                base.join(&format!("session/{}/goog/cdp/execute", session.unwrap_or_default()))
+            fn endpoint(&self, base: &url::Url, session: Option<&str>) -> Result<url::Url, url::ParseError> {
+                base.join(&format!(
+                    "session/{}/goog/cdp/execute",
+                    session.unwrap_or_default()
+                ))
             }
             fn method_and_body(&self, _: &url::Url) -> (http::Method, Option<String>) {
                 (http::Method::POST, Some(self.0.clone()))

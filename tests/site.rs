@@ -215,7 +215,8 @@ impl Visitor {
         const LINE: &str = "hitmachine-test-boundary-7c1f";
         let mut body = Vec::new();
         for (name, value) in fields {
-            let part = format!("--{LINE}\r\ncontent-disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
+            let part =
+                format!("--{LINE}\r\ncontent-disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
             body.extend_from_slice(part.as_bytes());
         }
         if let Some((name, bytes)) = file {
@@ -239,7 +240,8 @@ impl Visitor {
 
     /// Any request.
     pub async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answered {
-        self.send_bytes(method, path, headers, body.as_bytes().to_vec()).await
+        self.send_bytes(method, path, headers, body.as_bytes().to_vec())
+            .await
     }
 
     async fn send_bytes(

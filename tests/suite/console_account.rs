@@ -182,7 +182,10 @@ fn the_command_line_keeps_accounts_with_and_without_a_serving_node() {
     assert_eq!(of["entries"].as_array().unwrap().len(), 1, "{of}");
     assert_eq!(of["entries"][0]["by"], "command:root");
     let checked = run(&world, &["user", "log", "--check"]);
-    assert!(checked.code == 0 && checked.out.contains("is whole"), "{checked:?}");
+    assert!(
+        checked.code == 0 && checked.out.contains("is whole"),
+        "{checked:?}"
+    );
     let logged = node.log().unwrap();
     for secret in [
         &password,

@@ -1,7 +1,11 @@
 //! What a stranger does who has read the README: starts the demo, reads what it prints, and does the work of an information
 //! coordinator, of a professional and of a privacy officer in a browser. Its pictures are those of the guides:
 //! `UPDATE_PICTURES=1` puts them into `docs/images`.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that fails panics, helpers included")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that fails panics, helpers included"
+)]
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -64,7 +68,10 @@ impl Demo {
 
     /// The account of a user, from the table that it printed.
     fn account(&self, user: &str) -> Account {
-        let line = self.printed.lines().find(|line| line.contains(user) && line.contains("http"));
+        let line = self
+            .printed
+            .lines()
+            .find(|line| line.contains(user) && line.contains("http"));
         let line = line.unwrap_or_else(|| panic!("{user} is not in {}", self.printed));
         let words: Vec<&str> = line.split_whitespace().filter(|word| *word != "│").collect();
         let at = words.iter().position(|word| *word == user).unwrap();
@@ -138,12 +145,22 @@ impl Somebody {
     }
 
     async fn open(&mut self, path: &str) {
-        self.browser.client.goto(&format!("{}{path}", self.url)).await.unwrap();
+        self.browser
+            .client
+            .goto(&format!("{}{path}", self.url))
+            .await
+            .unwrap();
         self.loads += 1;
     }
 
     async fn has(&self, css: &str) -> bool {
-        !self.browser.client.find_all(Locator::Css(css)).await.unwrap().is_empty()
+        !self
+            .browser
+            .client
+            .find_all(Locator::Css(css))
+            .await
+            .unwrap()
+            .is_empty()
     }
 
     async fn fill(&self, css: &str, text: &str) {
@@ -156,7 +173,14 @@ impl Somebody {
     }
 
     async fn choose(&self, css: &str) {
-        self.browser.client.find(Locator::Css(css)).await.unwrap().click().await.unwrap();
+        self.browser
+            .client
+            .find(Locator::Css(css))
+            .await
+            .unwrap()
+            .click()
+            .await
+            .unwrap();
     }
 
     async fn press(&mut self, css: &str) {
@@ -191,7 +215,11 @@ impl Somebody {
             let to = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/images");
             std::fs::create_dir_all(&to).unwrap();
             let from = pictures().join(format!("{name}.png"));
-            std::fs::copy(from, to.join(format!("{}.png", name.trim_start_matches("guide_")))).unwrap();
+            std::fs::copy(
+                from,
+                to.join(format!("{}.png", name.trim_start_matches("guide_"))),
+            )
+            .unwrap();
         }
     }
 
@@ -227,7 +255,9 @@ async fn a_stranger_does_all_three_jobs() {
     coordinator.open("/screenings/new").await;
     coordinator.choose("[name=purpose][value=screening]").await;
     coordinator.fill("[name=case]", "TOP-150").await;
-    coordinator.fill("[name=list]", demo.list().to_str().unwrap()).await;
+    coordinator
+        .fill("[name=list]", demo.list().to_str().unwrap())
+        .await;
     coordinator.press("main form button.button--primary").await;
     coordinator.says("145").await;
     coordinator.picture("screening_plan").await;
@@ -238,7 +268,9 @@ async fn a_stranger_does_all_three_jobs() {
     // A professional asks, and another one reads a notice.
     let mut professional = Somebody::sign_in(&demo, "s.jansen").await;
     professional.open("/ask").await;
-    professional.ask("signalering", "SHV-2026-7", &demo.person()).await;
+    professional
+        .ask("signalering", "SHV-2026-7", &demo.person())
+        .await;
     professional.says("Vastgelegd als regel").await;
     let mut other = Somebody::sign_in(&demo, "l.bakker").await;
     other.open("/notices").await;

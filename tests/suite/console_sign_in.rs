@@ -474,3 +474,42 @@ async fn guessing_is_stopped_and_tells_nobody_who_has_an_account() {
         .await;
     assert_eq!(right.status, 429);
 }
+async fn a_question_that_was_typed_when_the_session_ended_is_still_there_after_signing_in() {
+    let site = Site::open(24);
+    let desk = site.desk("veiligheidshuis").await;
+    ready(&desk, "jansen");
+    let browser = Browser::open(Look::default()).await;
+    browser.visit_as(&desk, "jansen", "/ask").await;
+    fill(&browser, "case", "ZVH-2026-0042").await;
+    fill(&browser, "number-1", "999990019").await;
+    fill(&browser, "reference-1", "gezin 3").await;
+    desk.node.accounts().end_all("jansen", None).unwrap();
+    press_on(&browser, "button[value='ask']").await;
+    assert_eq!(path(&browser).await, "/sign-in");
+    let source = browser.source().await;
+    assert!(!source.contains("999990019") && !source.contains("ZVH-2026-0042"));
+    fill(&browser, "user", "jansen").await;
+    fill(&browser, "password", PASSWORD).await;
+    press(&browser).await;
+    fill(&browser, "code", &telephone::code(SECRET, 0)).await;
+    press(&browser).await;
+    assert_eq!(path(&browser).await, "/ask");
+    let value = |id: &'static str| {
+        let client = browser.client.clone();
+        async move {
+            client
+                .find(Locator::Id(id))
+                .await
+                .unwrap()
+                .prop("value")
+                .await
+                .unwrap()
+                .unwrap()
+        }
+    };
+    assert_eq!(value("case").await, "ZVH-2026-0042");
+    assert_eq!(value("reference-1").await, "gezin 3");
+    assert_eq!(value("number-1").await, "");
+    assert!(browser.source().await.contains("U was uitgelogd."));
+    look(&browser, "ask_restored_1280_light").await;
+}

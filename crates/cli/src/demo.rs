@@ -580,7 +580,11 @@ async fn serve_until(
     for (partner, node) in nodes {
         let console = Console::bind(Arc::clone(&node)).await;
         let console = console.map_err(|error| Failure::from_error(&error, exit::REFUSED))?;
-        urls.extend(console.as_ref().map(|console| (partner.to_owned(), console.url().to_owned())));
+        urls.extend(
+            console
+                .as_ref()
+                .map(|console| (partner.to_owned(), console.url().to_owned())),
+        );
         let pages = async {
             match console {
                 Some(console) => console.serve().await,

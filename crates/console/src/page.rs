@@ -74,6 +74,7 @@ impl Page {
     }
 
     /// Address of style or script.
+    #[expect(clippy::unused_self, reason = "templates call it on the page")]
     pub(crate) fn asset(&self, name: &str) -> String {
         assets::address(name)
     }
@@ -110,14 +111,19 @@ impl Page {
 
     fn of(app: &App, parts: &mut Parts) -> Result<Self, Problem> {
         let visitor = Visitor::of_parts(app, parts)?;
-        let (who, csrf) = visitor.map_or_else(Default::default, |visitor| (Some(visitor.caller), visitor.csrf));
+        let (who, csrf) =
+            visitor.map_or_else(Default::default, |visitor| (Some(visitor.caller), visitor.csrf));
         let asks = who.as_ref().is_some_and(|who| who.roles.holds(Role::Asker));
         let notices = if asks { app.node().notices(Which::New) } else { 0 };
         Ok(Self {
             language: visitor::language(app, &parts.headers),
             organisation: app.organisation(),
             path: parts.uri.path().to_owned(),
-            back: parts.uri.path_and_query().map_or("/", |back| back.as_str()).to_owned(),
+            back: parts
+                .uri
+                .path_and_query()
+                .map_or("/", |back| back.as_str())
+                .to_owned(),
             who,
             csrf,
             notices,

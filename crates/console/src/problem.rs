@@ -74,7 +74,10 @@ impl Problem {
 
     /// This node has a fault.
     pub fn node(error: &dyn std::error::Error) -> Self {
-        tracing::error!(error = hitmachine_service::console::chain(error), "the console failed");
+        tracing::error!(
+            error = hitmachine_service::console::chain(error),
+            "the console failed"
+        );
         Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             "node",

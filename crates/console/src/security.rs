@@ -31,8 +31,14 @@ pub(crate) async fn headers(State(app): State<App>, request: Request, next: Next
     set(X_FRAME_OPTIONS, "DENY");
     // Not `no-referrer`: browsers would then send `Origin: null` with this console's own forms.
     set(REFERRER_POLICY, "same-origin");
-    set(HeaderName::from_static("cross-origin-opener-policy"), "same-origin");
-    set(HeaderName::from_static("cross-origin-resource-policy"), "same-origin");
+    set(
+        HeaderName::from_static("cross-origin-opener-policy"),
+        "same-origin",
+    );
+    set(
+        HeaderName::from_static("cross-origin-resource-policy"),
+        "same-origin",
+    );
     set(
         HeaderName::from_static("permissions-policy"),
         "camera=(), geolocation=(), microphone=(), payment=(), usb=()",

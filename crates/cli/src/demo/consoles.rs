@@ -132,13 +132,19 @@ pub(super) fn section(place: u16) -> ConsoleSection {
 
 impl Consoles {
     /// Reads what an earlier demo in this folder made, or makes it, and sees to it that every node knows its people.
-    pub(super) async fn set_up(deployment: &Deployment, nodes: &[(&str, Arc<Node>)]) -> Result<Self, Failure> {
+    pub(super) async fn set_up(
+        deployment: &Deployment,
+        nodes: &[(&str, Arc<Node>)],
+    ) -> Result<Self, Failure> {
         let failed = |error: &dyn std::error::Error| Failure::from_error(error, exit::REFUSED);
         let path = deployment.dir().join(ACCOUNTS);
         let keys: BTreeMap<String, Keys> = match std::fs::read(&path) {
             Ok(text) => serde_json::from_slice(&text).map_err(|error| failed(&error))?,
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(&error)),
             Err(_) => {
-                let keys = PEOPLE.iter().map(|person| Ok((person.id.to_owned(), Keys::random()?)));
+                let keys = PEOPLE
+                    .iter()
+                    .map(|person| Ok((person.id.to_owned(), Keys::random()?)));
                 let keys = keys.collect::<Result<_, getrandom::Error>>();
                 let keys = keys.map_err(|error| failed(&error))?;
                 let text = serde_json::to_vec_pretty(&keys).map_err(|error| failed(&error))?;
@@ -218,7 +224,11 @@ impl Drop for Consoles {
 }
 
 impl Person {
-    fn set_up(&self, accounts: &hitmachine_node::accounts::Accounts, keys: &Keys) -> Result<(), AccountError> {
+    fn set_up(
+        &self,
+        accounts: &hitmachine_node::accounts::Accounts,
+        keys: &Keys,
+    ) -> Result<(), AccountError> {
         if accounts.user(self.id)?.is_some() {
             return Ok(());
         }

@@ -26,7 +26,10 @@ impl FromRequestParts<App> for Authorised {
         let Some((_, token)) = token.filter(|_| lines.next().is_none()) else {
             return Err(unauthorised());
         };
-        let (accounts, token) = (Arc::clone(app.node().accounts()), Zeroizing::new(token.trim().to_owned()));
+        let (accounts, token) = (
+            Arc::clone(app.node().accounts()),
+            Zeroizing::new(token.trim().to_owned()),
+        );
         // It may write when the token was used last.
         let found = tokio::task::spawn_blocking(move || accounts.application(&token)).await;
         let found = found.map_err(|error| Problem::node(&error))??;

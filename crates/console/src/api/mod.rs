@@ -15,10 +15,10 @@ mod questions;
 mod screenings;
 
 use axum::extract::State;
-use axum::http::header::{CONTENT_TYPE, HeaderName};
 use axum::http::HeaderValue;
 #[cfg(test)]
 use axum::http::Method;
+use axum::http::header::{CONTENT_TYPE, HeaderName};
 use axum::middleware::{from_fn, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, on};
@@ -32,7 +32,7 @@ use crate::problem::Problem;
 
 /// The document that describes it all (`OpenAPI` 3.1).
 const DOCUMENT: &str = include_str!("../../openapi/v1.json");
-/// The version that every answer names (NLGov REST API Design Rules, API-57).
+/// The version that every answer names (`NLGov` REST API Design Rules, API-57).
 const VERSION: &str = "1.0.0";
 
 /// Method and path of each route, and the router made of them: nothing can be in one and not in the other.
@@ -85,7 +85,10 @@ pub(crate) fn router(_: App) -> Router<App> {
 
 async fn with_version(mut response: Response) -> Response {
     let headers = response.headers_mut();
-    headers.insert(HeaderName::from_static("api-version"), HeaderValue::from_static(VERSION));
+    headers.insert(
+        HeaderName::from_static("api-version"),
+        HeaderValue::from_static(VERSION),
+    );
     response
 }
 
@@ -97,7 +100,10 @@ async fn document() -> Response {
 async fn status(State(app): State<App>, Authorised(caller): Authorised) -> Result<Json<StatusView>, Problem> {
     caller.administrator()?;
     match app.call(Request::Status).await? {
-        Reply::Status(view) => Ok(Json(StatusView { serving: true, ..*view })),
+        Reply::Status(view) => Ok(Json(StatusView {
+            serving: true,
+            ..*view
+        })),
         _ => Err(Problem::malformed()),
     }
 }
@@ -113,7 +119,12 @@ mod tests {
         let document: serde_json::Value = serde_json::from_str(DOCUMENT).unwrap();
         let mut described = BTreeSet::new();
         for (path, item) in document["paths"].as_object().unwrap() {
-            for method in item.as_object().unwrap().keys().filter(|key| *key != "parameters") {
+            for method in item
+                .as_object()
+                .unwrap()
+                .keys()
+                .filter(|key| *key != "parameters")
+            {
                 described.insert((method.to_uppercase(), path.clone()));
             }
         }

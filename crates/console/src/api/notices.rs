@@ -31,7 +31,9 @@ pub(super) async fn list(
     chosen: Result<Query<Chosen>, QueryRejection>,
 ) -> Result<Json<NoticesView>, Problem> {
     let Query(chosen) = chosen.map_err(|_| Problem::malformed())?;
-    Ok(Json(notice::list(&app, &caller.asker()?, chosen.state, None).await?))
+    Ok(Json(
+        notice::list(&app, &caller.asker()?, chosen.state, None).await?,
+    ))
 }
 
 /// The pages count entries from 1, as people do; here they have the names that the data gives them.
@@ -44,7 +46,9 @@ pub(super) async fn one(
     Authorised(caller): Authorised,
     Path(log_index): Path<u64>,
 ) -> Result<Json<NoticeView>, Problem> {
-    Ok(Json(notice::show(&app, &caller.asker()?, entry(log_index)?).await?))
+    Ok(Json(
+        notice::show(&app, &caller.asker()?, entry(log_index)?).await?,
+    ))
 }
 
 pub(super) async fn seen(

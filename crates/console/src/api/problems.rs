@@ -142,11 +142,15 @@ pub(super) async fn as_json(request: Request, next: Next) -> Response {
         status: problem.status.as_u16(),
         code: &problem.code,
         detail: problem.text(language),
-        errors: fields.iter().flat_map(|fields| &fields.0).map(|mistake| ErrorIn {
-            pointer: mistake.field.pointer(),
-            code: mistake.code,
-            detail: language.pick(&mistake.text_nl, &mistake.text_en),
-        }).collect(),
+        errors: fields
+            .iter()
+            .flat_map(|fields| &fields.0)
+            .map(|mistake| ErrorIn {
+                pointer: mistake.field.pointer(),
+                code: mistake.code,
+                detail: language.pick(&mistake.text_nl, &mistake.text_en),
+            })
+            .collect(),
     };
     let mut response = (problem.status, Json(document)).into_response();
     let headers = response.headers_mut();

@@ -84,7 +84,7 @@ pub(super) async fn ask(
     };
     let kept = ask::ask(&app, &asker, asking).await?;
     let location = format!("/api/v1/questions/{}", kept.id);
-    let mut response = answered(kept, StatusCode::CREATED)?;
+    let mut response = answered(&kept, StatusCode::CREATED)?;
     if let Ok(location) = location.parse() {
         response.headers_mut().insert(LOCATION, location);
     }
@@ -106,23 +106,26 @@ fn key(headers: &HeaderMap) -> Result<Uuid, Problem> {
 }
 
 /// An answer, or the problem that there is none. One that was refused says when it may be asked again.
-fn answered(kept: Kept, status: StatusCode) -> Result<Response, Problem> {
+fn answered(kept: &Kept, status: StatusCode) -> Result<Response, Problem> {
     let given = match &kept.outcome {
         Outcome::Answered(given) => given,
         Outcome::NotAsked(failure) | Outcome::InDoubt(failure) | Outcome::NotProven(failure) => {
             return Err(failure.clone().into());
         }
     };
-    let retry = given.view.persons.iter().filter_map(|person| person.retry_at.as_deref());
+    let retry = given
+        .view
+        .persons
+        .iter()
+        .filter_map(|person| person.retry_at.as_deref());
     let retry = retry.filter_map(|at| at.parse::<Timestamp>().ok()).max();
-    let mut response = (status, Json(&kept)).into_response();
+    let mut response = (status, Json(kept)).into_response();
     if let Some(at) = retry {
         let seconds = at.as_second().saturating_sub(Timestamp::now().as_second()).max(1);
         response.headers_mut().insert(RETRY_AFTER, seconds.into());
     }
     Ok(response)
 }
-
 
 /// Which of one's own questions.
 #[derive(Deserialize)]
@@ -161,7 +164,7 @@ pub(super) async fn one(
     Authorised(caller): Authorised,
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
-    answered(ask::kept(&app, &caller.asker()?, &id)?, StatusCode::OK)
+    answered(&ask::kept(&app, &caller.asker()?, &id)?, StatusCode::OK)
 }
 
 /// Persons count from 1.

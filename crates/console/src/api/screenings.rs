@@ -3,12 +3,14 @@
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
-use axum::http::header::{CONTENT_TYPE, LOCATION};
 use axum::http::StatusCode;
+use axum::http::header::{CONTENT_TYPE, LOCATION};
 use axum::response::{IntoResponse, Response};
 use hitmachine_core::volume::local;
 use hitmachine_node::control::{AskPerson, ClassWord, NumberKind};
-use hitmachine_node::screening::{List, ListHousehold, ListPerson, OnQuota, Plan, ScreeningState, ScreeningView};
+use hitmachine_node::screening::{
+    List, ListHousehold, ListPerson, OnQuota, Plan, ScreeningState, ScreeningView,
+};
 use hitmachine_node::source::{Age, age_on};
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};

@@ -50,8 +50,11 @@ impl Secret {
 
     /// From base32, 20 bytes; spaces and small letters are all right.
     pub(super) fn parse(text: &str) -> Option<Self> {
-        let letters = text.chars().filter(|letter| !letter.is_whitespace() && *letter != '=');
-        let letters: Zeroizing<String> = Zeroizing::new(letters.map(|letter| letter.to_ascii_uppercase()).collect());
+        let letters = text
+            .chars()
+            .filter(|letter| !letter.is_whitespace() && *letter != '=');
+        let letters: Zeroizing<String> =
+            Zeroizing::new(letters.map(|letter| letter.to_ascii_uppercase()).collect());
         let secret = totp_rs::Secret::try_from_base32(letters.as_str()).ok()?;
         Some(Self(secret.as_bytes().try_into().ok()?))
     }

@@ -10,6 +10,7 @@ fn page() -> Page {
     Page {
         language: Language::Nl,
         organisation: "Zorg- en Veiligheidshuis".into(),
+        back: String::new(),
         path: "/answers/x".into(),
         who: None,
         csrf: String::new(),

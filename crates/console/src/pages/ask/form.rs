@@ -149,6 +149,8 @@ pub(super) struct AskPage {
     /// Ids of fields and what is wrong with them, in the order of the page.
     errors: Vec<(String, String)>,
     by_field: HashMap<String, String>,
+    /// Whether this is what was typed before the session ended.
+    restored: bool,
 }
 
 #[derive(askama::Template)]
@@ -186,7 +188,14 @@ impl AskPage {
             most,
             errors: Vec::new(),
             by_field: HashMap::new(),
+            restored: false,
         }
+    }
+
+    /// Says that the session had ended, and that what was typed is still there.
+    pub(super) fn restored(mut self, restored: bool) -> Self {
+        self.restored = restored;
+        self
     }
 
     pub(super) fn wrong(
@@ -253,7 +262,7 @@ impl AskPage {
 
     /// Whether the numbers must be typed once more.
     fn retype(&self) -> bool {
-        !self.errors.is_empty() || self.typed.fetches || self.typed.again
+        !self.errors.is_empty() || self.typed.fetches || self.typed.again || self.restored
     }
 }
 

@@ -4,26 +4,41 @@ mod answer;
 mod form;
 mod words;
 
-use axum::Router;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
+use axum::{Extension, Router};
 use serde::Deserialize;
 
 use self::answer::AnswerPage;
 use self::form::{AskPage, Typed};
 pub(super) use self::words::{day_and_time, grouped, result_status, result_text};
 use crate::app::App;
+use crate::draft::{Draft, Keep};
 use crate::jobs::ask as job;
 use crate::page::{Page, html, html_with};
 use crate::problem::Problem;
 use crate::visitor::{Posted, Visitor};
 
+/// What a form that came too late gives back: everything but the numbers.
+const KEEP: Keep = Keep::of(
+    "/ask",
+    &[
+        "purpose",
+        "case",
+        "responsible",
+        "rows",
+        "birth-*",
+        "class-*",
+        "reference-*",
+    ],
+);
+
 pub(crate) fn routes() -> Router<App> {
     Router::new()
-        .route("/ask", get(ask_page).post(send))
+        .route("/ask", get(ask_page).post(send).layer(Extension(KEEP)))
         .route("/answers/{id}", get(answer_page))
         .route("/answers/{id}/proof/{person}", get(proof))
 }
@@ -41,16 +56,18 @@ struct Start {
 async fn ask_page(
     visitor: Visitor,
     page: Page,
+    draft: Draft,
     State(app): State<App>,
     Query(start): Query<Start>,
 ) -> Result<Response, Problem> {
     let asker = visitor.caller.asker()?;
     let purposes = job::purposes(&app, &asker).await?;
-    let typed = match &start.from {
-        Some(id) => Typed::again(job::ask_again(&app, &asker, id)?),
-        None => Typed::new(start.rows.parse().unwrap_or(1)),
+    let typed = match (&draft.fields, &start.from) {
+        (Some(fields), _) => Typed::filled(fields, fields.get("rows").parse().unwrap_or(1)),
+        (None, Some(id)) => Typed::again(job::ask_again(&app, &asker, id)?),
+        (None, None) => Typed::new(start.rows.parse().unwrap_or(1)),
     };
-    html(&AskPage::new(page, purposes, typed))
+    html(&AskPage::new(page, purposes, typed).restored(draft.fields.is_some()))
 }
 
 async fn send(State(app): State<App>, page: Page, posted: Posted) -> Result<Response, Problem> {

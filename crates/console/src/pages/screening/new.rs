@@ -20,6 +20,7 @@ use super::upload::{MOST_FILE, Sent, Uploaded};
 use super::{Mistake, mistake_of, on_quota, to};
 use crate::app::App;
 use crate::caller::Asker;
+use crate::draft::Draft;
 use crate::fields::Fields;
 use crate::jobs;
 use crate::jobs::screening::{Screening, ScreeningPurpose};
@@ -38,6 +39,8 @@ struct NewPage {
     held: String,
     mistakes: Vec<Mistake>,
     most_mb: usize,
+    /// Whether this is what was typed before the session ended.
+    restored: bool,
 }
 
 impl NewPage {
@@ -50,6 +53,7 @@ impl NewPage {
             held: String::new(),
             mistakes: Vec::new(),
             most_mb: MOST_FILE / 1024 / 1024,
+            restored: false,
         })
     }
 
@@ -111,6 +115,7 @@ pub(super) struct Which {
 pub(super) async fn form(
     visitor: Visitor,
     page: Page,
+    draft: Draft,
     State(app): State<App>,
     Extension(held): Extension<Arc<Held>>,
     Query(which): Query<Which>,
@@ -125,6 +130,11 @@ pub(super) async fn form(
         new.held = which.held;
     } else if let [only] = new.purposes.as_slice() {
         new.typed.purpose = only.code.clone();
+    }
+    if let Some(fields) = &draft.fields {
+        new.check(fields);
+        new.mistakes.clear();
+        new.restored = true;
     }
     html(&new)
 }
@@ -161,7 +171,9 @@ pub(super) async fn send(
         },
     }
     // A list that came before, when something else was wrong, need not come again.
-    let before = held.get(&Owner::of(&visitor), fields.get("held")).filter(|_| nothing_sent);
+    let before = held
+        .get(&Owner::of(&visitor), fields.get("held"))
+        .filter(|_| nothing_sent);
     if nothing_sent && before.is_none() {
         new.add("list", new.page.t("screening.error_no_file"));
     }
@@ -186,6 +198,7 @@ pub(super) async fn send(
         (None, None) => String::new(),
     };
     if new.mistakes.is_empty() {
+        app.drafts().sent(visitor.caller.user.as_str(), "/screenings/new");
         return Ok(to(&format!("/screenings/new/{name}")));
     }
     new.held = name;

@@ -3,13 +3,17 @@
 use axum::extract::multipart::{Field, Multipart};
 use axum::extract::{FromRequest, Request};
 use axum::http::header::CONTENT_TYPE;
-use axum::response::{IntoResponse, Redirect, Response};
+use axum::response::{IntoResponse, Response};
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::app::App;
+use crate::draft::{self, Keep};
 use crate::fields::Fields;
 use crate::problem::Problem;
 use crate::visitor::{Visitor, check_csrf, check_origin};
+
+/// What a form that came too late gives back; the file has to be chosen once more.
+const KEEP: Keep = Keep::of("/screenings/new", &["purpose", "case", "responsible", "on_quota"]);
 
 /// The largest file.
 pub(super) const MOST_FILE: usize = 10 * 1024 * 1024;
@@ -53,10 +57,28 @@ impl FromRequest<App> for Uploaded {
         let form = Multipart::from_request(request, app).await;
         let form = form.map_err(|_| Problem::malformed().into_response())?;
         let Some(visitor) = visitor else {
-            return Err(Redirect::to("/sign-in?next=%2Fscreenings%2Fnew").into_response());
+            let fields = typed(form).await.map_err(IntoResponse::into_response)?;
+            return Err(draft::interrupted(app, &KEEP, &fields));
         };
         read(visitor, form).await.map_err(IntoResponse::into_response)
     }
+}
+
+/// What was typed before the file, by somebody whose session is over; the form's `csrf` tells whose it was.
+async fn typed(mut form: Multipart) -> Result<Fields, Problem> {
+    let mut fields = Vec::new();
+    while let Some(mut field) = form.next_field().await.map_err(|_| Problem::malformed())? {
+        let name = field.name().unwrap_or_default().to_owned();
+        if name == "list" || fields.len() >= MOST_FIELDS {
+            break;
+        }
+        let bytes = taken(&mut field, MOST_FIELD)
+            .await?
+            .ok_or_else(Problem::malformed)?;
+        let text = String::from_utf8(bytes.to_vec()).map_err(|_| Problem::malformed())?;
+        fields.push((name, Zeroizing::new(text)));
+    }
+    Ok(Fields::of(fields))
 }
 
 async fn read(visitor: Visitor, mut form: Multipart) -> Result<Uploaded, Problem> {
