@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use fantoccini::cookies::Cookie;
 use fantoccini::{Client, ClientBuilder};
 use hitmachine_testkit::process::free_address;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -12,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::site::Desk;
 
-const READY: Duration = Duration::from_secs(60);
+const READY: Duration = Duration::from_mins(1);
 /// Rules of axe-core: WCAG 2.2 A and AA.
 const RULES: [&str; 6] = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22a", "wcag22aa"];
 
@@ -148,11 +147,13 @@ impl Browser {
     pub async fn visit_as(&self, desk: &Desk, user: &str, path: &str) {
         self.client.goto(&format!("{}/sign-in", desk.url)).await.unwrap();
         let (name, value) = desk.session(user);
-        let mut cookie = Cookie::new(name, value);
-        cookie.set_path("/");
-        cookie.set_secure(true);
-        cookie.set_http_only(true);
-        self.client.add_cookie(cookie).await.unwrap();
+        // `WebDriver` would give it a domain, which `__Host-` does not allow.
+        self.devtools(
+            "Network.setCookie",
+            &json!({"name": name, "value": value, "url": desk.url, "path": "/", "secure": true,
+                    "httpOnly": true, "sameSite": "Strict"}),
+        )
+        .await;
         self.client.goto(&format!("{}{path}", desk.url)).await.unwrap();
     }
 

@@ -1,6 +1,8 @@
 //! What the suites under `suite/` share: a deployment with a running broker, and questions to it.
 #![expect(
     clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
     clippy::missing_panics_doc,
     reason = "helpers of tests: a failure is a failed test"
 )]

@@ -153,9 +153,13 @@ impl Answered {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 
-    /// The value of the first hidden field of this name.
+    /// The value of the last hidden field of this name: the layout's own forms come before those of a page.
     pub fn hidden(&self, name: &str) -> String {
-        let at = self.body.split(&format!("name=\"{name}\" value=\"")).nth(1);
+        let at = self
+            .body
+            .split(&format!("name=\"{name}\" value=\""))
+            .skip(1)
+            .last();
         let at = at.unwrap_or_else(|| panic!("no field {name} in {}", self.body));
         at.split('"').next().unwrap().to_owned()
     }

@@ -1,7 +1,7 @@
 //! The local API: what an organisation's own systems may do, and that its document tells the truth.
 #![expect(
     clippy::unwrap_used,
-    clippy::missing_panics_doc,
+    clippy::panic,
     reason = "a test that fails panics, helpers included"
 )]
 

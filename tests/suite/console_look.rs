@@ -275,7 +275,11 @@ async fn set_screen(browser: &Browser, width: u32, dark: bool) {
         .devtools("Emulation.setDeviceMetricsOverride", &screen)
         .await;
     let scheme = if dark { "dark" } else { "light" };
-    let media = json!({"media": "", "features": [{"name": "prefers-color-scheme", "value": scheme}]});
+    // Without motion: a colour that is changing is neither the one nor the other.
+    let media = json!({"media": "", "features": [
+        {"name": "prefers-color-scheme", "value": scheme},
+        {"name": "prefers-reduced-motion", "value": "reduce"},
+    ]});
     browser.devtools("Emulation.setEmulatedMedia", &media).await;
 }
 

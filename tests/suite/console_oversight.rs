@@ -214,7 +214,7 @@ async fn a_sample_is_looked_at_one_by_one() {
             .unwrap()
             .send_keys(&keys)
             .await
-            .unwrap()
+            .unwrap();
     };
     let tab_to = async |id: &str| {
         for _ in 0..60 {

@@ -39,10 +39,8 @@ fn numbers(world: &World) -> Vec<&str> {
 /// The first rows of the list, header included.
 fn first_rows(world: &World, rows: usize) -> String {
     let text = String::from_utf8(list(world)).unwrap();
-    text.lines()
-        .take(rows + 1)
-        .map(|line| format!("{line}\n"))
-        .collect()
+    let lines: Vec<&str> = text.lines().take(rows + 1).collect();
+    lines.join("\n") + "\n"
 }
 
 /// The coordinator's desk, with somebody who screens and somebody else who does too.

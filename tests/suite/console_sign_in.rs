@@ -1,5 +1,9 @@
 //! Signing in: the first time, with a code, with a recovery code, from the keyboard, without scripts, and when it goes wrong.
-#![expect(clippy::unwrap_used, reason = "a test that fails panics")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that fails panics, helpers included"
+)]
 
 use std::time::Duration;
 
@@ -474,6 +478,7 @@ async fn guessing_is_stopped_and_tells_nobody_who_has_an_account() {
         .await;
     assert_eq!(right.status, 429);
 }
+#[tokio::test(flavor = "multi_thread")]
 async fn a_question_that_was_typed_when_the_session_ended_is_still_there_after_signing_in() {
     let site = Site::open(24);
     let desk = site.desk("veiligheidshuis").await;

@@ -114,11 +114,22 @@ fn the_broker_cannot_parse_a_person_number() {
     let forbidden = [
         "hitmachine-identifier",
         "hitmachine-node",
+        "hitmachine-console",
+        "hitmachine-agent",
         "hitmachine-testkit",
         "hitmachine-cli",
         "hitmachine-tests",
     ];
     Graph::read().assert_without("hitmachine-broker", &forbidden);
+}
+
+/// Made-up persons and a test authority are in no real process.
+#[test]
+fn no_real_program_holds_the_testkit() {
+    let graph = Graph::read();
+    for program in ["hitmachine-broker", "hitmachine-agent"] {
+        graph.assert_without(program, &["hitmachine-testkit", "hitmachine-cli"]);
+    }
 }
 
 /// The rules and the cryptography need no socket, runtime or database.

@@ -119,16 +119,20 @@ impl Page {
             language: visitor::language(app, &parts.headers),
             organisation: app.organisation(),
             path: parts.uri.path().to_owned(),
-            back: parts
-                .uri
-                .path_and_query()
-                .map_or("/", |back| back.as_str())
-                .to_owned(),
+            back: back(&parts.uri),
             who,
             csrf,
             notices,
         })
     }
+}
+
+/// Where another language brings back to. What an identity provider sent along is good for one sign-in and on no page.
+fn back(uri: &axum::http::Uri) -> String {
+    if uri.path().starts_with("/sign-in/oidc") {
+        return "/sign-in".to_owned();
+    }
+    uri.path_and_query().map_or("/", |back| back.as_str()).to_owned()
 }
 
 impl FromRequestParts<App> for Page {
