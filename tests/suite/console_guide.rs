@@ -230,18 +230,13 @@ impl Somebody {
         }
     }
 
-    async fn picture(&self, name: &str) {
-        let name = format!("guide_{name}");
+    async fn picture(&self, of: &str) {
+        let name = format!("guide_{of}");
         self.browser.picture(&name).await;
-        if std::env::var_os("UPDATE_PICTURES").is_some() {
-            let to = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/images");
-            std::fs::create_dir_all(&to).unwrap();
-            let from = pictures().join(format!("{name}.png"));
-            std::fs::copy(
-                from,
-                to.join(format!("{}.png", name.trim_start_matches("guide_"))),
-            )
-            .unwrap();
+        let to = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../docs/images/{of}.png"));
+        // Only those that a guide shows.
+        if std::env::var_os("UPDATE_PICTURES").is_some() && to.exists() {
+            std::fs::copy(pictures().join(format!("{name}.png")), to).unwrap();
         }
     }
 

@@ -1,6 +1,6 @@
 //! Questions that were asked at this console, with their answers, for who asked them.
 //!
-//! The node's sealed table `answers` has one row for each question: key = the 16 bytes of its form's id, value = [`Row`] as
+//! The node's sealed table `answers` has one row for each question: key = the 16 bytes of its form's id, value = `Row` as
 //! JSON. No number of a person is in it, nor anything that a number could be found back from, but for the time that nobody
 //! knows what came of a question: until then its row holds what was sent ([`Parcel`]). Rows are removed after `keep_days`.
 

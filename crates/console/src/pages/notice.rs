@@ -67,7 +67,7 @@ struct Shown {
 impl Shown {
     fn of(view: NoticeView, page: &Page) -> Self {
         let (state, class) = match view.state {
-            StateWord::New => (page.t("notice.state_new"), "status--warning"),
+            StateWord::New => (page.t("notice.state_new"), "status--neutral"),
             StateWord::Seen => (page.t("notice.state_seen"), "status--ok"),
             StateWord::Muted => (page.t("notice.state_muted"), "status--neutral"),
         };
