@@ -149,10 +149,7 @@ async fn a_file_that_is_no_list_is_said_and_nothing_else_is_lost() {
 
     // Another field is wrong: the file need not come again, and a number that was typed does not come back.
     let bsn = numbers(&site.world)[0];
-    for (case, says) in [
-        (bsn, "Hier staat wat een BSN lijkt."),
-        ("", "Vul het zaaknummer in."),
-    ] {
+    for (case, says) in [(bsn, "Hier staat wat een BSN lijkt."), ("", "Vul de zaak in.")] {
         let answer = upload(&visitor, case, "stop", ("list.csv", good.as_bytes())).await;
         assert_eq!(answer.status, 422);
         assert!(answer.body.contains(says), "{}", answer.body);
