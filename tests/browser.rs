@@ -44,17 +44,34 @@ pub struct Browser {
     /// `WebDriver`.
     pub client: Client,
     driver: Child,
-    _profile: tempfile::TempDir,
+    profile: tempfile::TempDir,
 }
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        // Ending the driver ends its browsers.
-        let _ = Command::new("kill")
-            .args(["-TERM", &self.driver.id().to_string()])
-            .status();
+        // Already gone is fine. A driver that ends leaves its browser behind.
+        let _ = self.driver.kill();
         let _ = self.driver.wait();
+        for id in started_with(self.profile.path()) {
+            let _ = Command::new("kill")
+                .args(["-KILL", &id])
+                .stderr(Stdio::null())
+                .status();
+        }
     }
+}
+
+/// The processes of the browser with this profile, which is nobody else's.
+fn started_with(profile: &Path) -> Vec<String> {
+    let wanted = format!("--user-data-dir={}", profile.display());
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let ours = processes.filter(|process| {
+        let line = std::fs::read(process.path().join("cmdline")).unwrap_or_default();
+        line.split(|byte| *byte == 0)
+            .any(|part| part == wanted.as_bytes())
+    });
+    ours.map(|process| process.file_name().to_string_lossy().into_owned())
+        .collect()
 }
 
 impl Browser {
@@ -110,7 +127,7 @@ impl Browser {
         let browser = Self {
             client,
             driver,
-            _profile: profile,
+            profile,
         };
         if look.width < 500 {
             // A window cannot be that small; a telephone's screen can.
