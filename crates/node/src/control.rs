@@ -290,7 +290,7 @@ impl Node {
         self.look(serving, Duration::MAX).await.0
     }
 
-    /// The same, and why the hub cannot be used, if so; the hub gets so long to answer.
+    /// The same, and why the hub cannot be used, if so; the hub gets so long to answer, and a sync that is under way to end.
     pub(crate) async fn look(&self, serving: bool, patience: Duration) -> (StatusView, Option<Failure>) {
         self.link.forget_covenant();
         let covenant = tokio::time::timeout(patience, self.link.covenant()).await;
@@ -299,7 +299,9 @@ impl Node {
         let keys = &self.synchroniser.keys;
         let key = keys.asking().or_else(|| keys.present());
         // A sync that is under way has them for as long as it takes.
-        let registers = self.synchroniser.registers.try_lock().ok();
+        let registers = tokio::time::timeout(patience, self.synchroniser.registers.lock())
+            .await
+            .ok();
         let found = registers.map(|registers| {
             let register = key.as_ref().and_then(|key| registers.get(key.keys.number));
             register.map_or_else(Place::default, |register| Place {
