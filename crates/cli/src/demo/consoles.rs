@@ -189,6 +189,7 @@ impl Consoles {
     /// Keeps the codes shown: in one line that changes if somebody watches, and always in a file.
     pub(super) async fn keep_codes(&self, show: &Show) {
         let line = show.line_that_changes();
+        let mut written = None;
         loop {
             let now = now();
             let codes: Vec<String> = self
@@ -201,9 +202,11 @@ impl Consoles {
                 show.pick("Codes", "Codes"),
                 codes.join(" · ")
             ));
-            if left == STEP || !self.codes.exists() {
+            // By the step and not by the second, of which a busy machine may miss one.
+            if written != Some(now / STEP) {
                 // Who cannot write there sees the line.
                 let _ = write_private(&self.codes, format!("{}\n", codes.join("\n")).as_bytes());
+                written = Some(now / STEP);
             }
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
