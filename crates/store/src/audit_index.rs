@@ -42,6 +42,8 @@
 
 mod check;
 mod chunk;
+#[doc(hidden)]
+pub mod fuzz;
 mod part;
 mod parts;
 mod search;
@@ -52,7 +54,6 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::{self, File, TryLockError};
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
@@ -62,6 +63,7 @@ use hitmachine_core::record::DecodedRecord;
 use zeroize::Zeroizing;
 
 use crate::durable::DbError;
+use crate::tree;
 use chunk::{Bounds, Entry};
 use part::Part;
 use parts::{Half, OpenParts, PartId};
@@ -413,7 +415,7 @@ impl AuditIndex {
 
 /// sled panics on some damage to its files.
 fn guarded<T>(work: impl FnOnce() -> Result<T, IndexError>) -> Result<T, IndexError> {
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(IndexError::Damaged("a page of sled".into())))
+    tree::guarded(work).unwrap_or_else(|| Err(IndexError::Damaged("a page of sled".into())))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

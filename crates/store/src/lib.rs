@@ -15,8 +15,10 @@ mod durable;
 mod registrations;
 mod sealed;
 mod tables;
+mod tree;
 
 pub use audit_index::AuditIndex;
-pub use durable::{Batch, DbError, DurableDb, Tree};
+pub use durable::{Batch, DbError, DurableDb};
 pub use registrations::SledStore;
 pub use tables::{HubTables, Pair, Table, TableError};
+pub use tree::{Items, Tree};

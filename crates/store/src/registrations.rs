@@ -30,8 +30,9 @@ use std::sync::Mutex;
 use hitmachine_core::{PartnerId, PartnerState, Store, StoreError, StoredBatch};
 use jiff::Timestamp;
 
-use crate::durable::{DbError, DurableDb, Tree};
+use crate::durable::{DbError, DurableDb};
 use crate::sealed::{opened, sealed};
+use crate::tree::Tree;
 
 const BATCHES: &str = "batches";
 const META: &str = "meta";
@@ -155,9 +156,9 @@ impl Store for SledStore {
             Some(bound) if *bound == key_check => Ok(()),
             Some(_) => Err(StoreError::OtherKey),
             // A store with registers is always marked; without its mark nothing says what the tags are.
-            None if !self.partners.is_empty() => Err(damaged("its key check value".into())),
+            None if !self.partners.is_empty().map_err(engine)? => Err(damaged("its key check value".into())),
             None => {
-                self.meta.insert(KEY_CHECK, &key_check).map_err(engine)?;
+                self.meta.insert(KEY_CHECK, &key_check[..]).map_err(engine)?;
                 self.db.commit().map_err(engine)
             }
         }
@@ -335,6 +336,10 @@ fn read_watermark(path: &Path) -> Result<BTreeMap<PartnerId, (u32, u64)>, StoreE
     let text = match fs::read_to_string(path) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
+        // No text: it was not written so.
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+            return Err(damaged("the file watermark".into()));
+        }
         Err(error) => return Err(StoreError::Engine(Box::new(error))),
     };
     text.lines()

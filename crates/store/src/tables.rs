@@ -6,8 +6,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::durable::{Batch, DbError, DurableDb, Tree};
+use crate::durable::{Batch, DbError, DurableDb};
 use crate::sealed::{opened, sealed};
+use crate::tree::Tree;
 
 /// Why a table cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -19,12 +20,6 @@ pub enum TableError {
     /// A value is not what was written.
     #[error("a value in the hub's table {0} is damaged")]
     Damaged(&'static str),
-}
-
-impl From<sled::Error> for TableError {
-    fn from(error: sled::Error) -> Self {
-        Self::Db(error.into())
-    }
 }
 
 /// A key and its value.

@@ -9,14 +9,14 @@ use sled::IVec;
 use super::IndexError;
 use super::chunk::{self, BUCKETS, Bounds, CHUNK_SPAN, Chunk, Entry, number, posting_key};
 use super::terms::{Kind, Term};
-use crate::durable::{DurableDb, Tree};
+use crate::durable::DurableDb;
 
 /// One database; see the module [`audit_index`](super) for its layout.
 pub(super) struct Part {
     db: DurableDb,
-    pub(super) chunks: Tree,
-    pub(super) rows: Tree,
-    pub(super) postings: Tree,
+    pub(super) chunks: sled::Tree,
+    pub(super) rows: sled::Tree,
+    pub(super) postings: sled::Tree,
     /// Written since the last [`sync`](Self::sync).
     dirty: AtomicBool,
     name: String,
@@ -25,7 +25,8 @@ pub(super) struct Part {
 impl Part {
     pub(super) fn open(dir: &Path, name: String) -> Result<Self, IndexError> {
         let db = DurableDb::open(dir)?;
-        let tree = |tree| db.tree(tree);
+        // The index guards itself against damage, as a whole.
+        let tree = |tree| db.raw_tree(tree);
         Ok(Self {
             chunks: tree("chunks")?,
             rows: tree("rows")?,

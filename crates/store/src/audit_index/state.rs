@@ -51,8 +51,8 @@ impl State {
         Ok(Some(state))
     }
 
-    /// Writes the file in `dir` durably, whole or not at all.
-    pub(super) fn write(&self, dir: &Path, key: [u8; 8]) -> io::Result<()> {
+    /// The file's text.
+    pub(super) fn text(&self, key: [u8; 8]) -> String {
         let mut text = format!("{LABEL}\nkey {}\nnext {}\n", hex::encode(key), self.next);
         for (id, bounds) in &self.parts {
             text.push_str(&format!(
@@ -67,20 +67,25 @@ impl State {
             ));
         }
         text.push_str(&format!("sum {}\n", sum(&text)));
+        text
+    }
+
+    /// Writes the file in `dir` durably, whole or not at all.
+    pub(super) fn write(&self, dir: &Path, key: [u8; 8]) -> io::Result<()> {
         let temporary = dir.join("state.new");
         let mut file = File::create(&temporary)?;
-        file.write_all(text.as_bytes())?;
+        file.write_all(self.text(key).as_bytes())?;
         file.sync_all()?;
         fs::rename(&temporary, dir.join(NAME))?;
         File::open(dir)?.sync_all()
     }
 }
 
-fn sum(text: &str) -> String {
+pub(super) fn sum(text: &str) -> String {
     hex::encode(&blake3::hash(text.as_bytes()).as_bytes()[..16])
 }
 
-fn parse(text: &str) -> Option<(State, [u8; 8])> {
+pub(super) fn parse(text: &str) -> Option<(State, [u8; 8])> {
     let (body, last) = text.strip_suffix('\n')?.rsplit_once('\n')?;
     let body = text.get(..=body.len())?;
     if last.strip_prefix("sum ")? != sum(body) {
