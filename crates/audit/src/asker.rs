@@ -23,7 +23,7 @@ pub use fresh::{CosignedAge, CosignedHead, FreshError, MAX_AGE_S, MAX_AHEAD_S, W
 
 /// Most heads that are named in one request. Each costs a proof in the answer (about 0.7 kB and 3 µs on each side), and
 /// each answer covers all that its request named, so a few are enough to keep the list short.
-pub const MAX_NAMED: usize = 8;
+pub const MAX_NAMED: usize = 3;
 /// Most heads that are held. See [`SeenHeads`].
 pub const MAX_HELD: usize = 4_096;
 
@@ -112,6 +112,7 @@ impl AskerError {
 pub struct VerifiedReceipt {
     head: Head,
     opening: Opening,
+    leaf: Hash,
     leaf_index: u64,
 }
 
@@ -124,6 +125,11 @@ impl VerifiedReceipt {
     /// What the log says.
     pub const fn opening(&self) -> &Opening {
         &self.opening
+    }
+
+    /// The leaf hash of it.
+    pub const fn leaf(&self) -> Hash {
+        self.leaf
     }
 
     /// Where it says it.
@@ -146,15 +152,29 @@ pub fn verify_receipt(
         return Err(AskerError::Origin);
     }
     let head = verifier.open(&parts.checkpoint)?.head();
-    let opening = Opening::decode(&parts.opening)?;
+    verify_entry(&parts.opening, parts.leaf_index, &parts.inclusion, head)
+}
+
+/// Checks that this opening is at this index under a head whose signature holds.
+///
+/// # Errors
+/// [`AskerError::Opening`], [`AskerError::Inclusion`].
+pub fn verify_entry(
+    opening: &[u8],
+    leaf_index: u64,
+    inclusion: &[Hash],
+    head: Head,
+) -> Result<VerifiedReceipt, AskerError> {
+    let opening = Opening::decode(opening)?;
     let leaf = opening.commitment().leaf_hash();
-    if !verify_inclusion(&leaf, parts.leaf_index, head.size, &parts.inclusion, &head.root) {
+    if !verify_inclusion(&leaf, leaf_index, head.size, inclusion, &head.root) {
         return Err(AskerError::Inclusion);
     }
     Ok(VerifiedReceipt {
         head,
         opening,
-        leaf_index: parts.leaf_index,
+        leaf,
+        leaf_index,
     })
 }
 
@@ -167,6 +187,13 @@ impl Named {
     pub fn sizes(&self) -> Vec<u64> {
         self.0.iter().map(|head| head.size).collect()
     }
+}
+
+/// A head that is proven to follow the heads that a request named.
+#[derive(Debug)]
+pub struct Follows<'a> {
+    named: &'a Named,
+    head: Head,
 }
 
 /// Heads of one log that are not yet proven to be the beginning of a later one.
@@ -241,18 +268,23 @@ impl SeenHeads {
         Named(sizes.into_iter().filter_map(name).collect())
     }
 
-    /// Takes the head of an answer to the request that named `named`. Every named head must be proven to be
-    /// the beginning of it, also one that another answer has covered meanwhile. On an error nothing changes.
+    /// Whether one of the heads held has this size.
+    pub fn holds(&self, size: u64) -> bool {
+        self.heads.contains_key(&size)
+    }
+
+    /// Checks the head of an answer to the request that named `named`. Every named head must be proven to be the beginning
+    /// of it, also one that another answer has covered meanwhile.
     ///
     /// # Errors
     /// [`AskerError::Rollback`], [`AskerError::Fork`], [`AskerError::NoProof`], [`AskerError::Consistency`],
     /// [`AskerError::TooManyHeads`].
-    pub fn accept(
-        &mut self,
-        named: &Named,
+    pub fn check<'a>(
+        &self,
+        named: &'a Named,
         head: Head,
         proofs: &[(u64, Vec<Hash>)],
-    ) -> Result<(), AskerError> {
+    ) -> Result<Follows<'a>, AskerError> {
         if let Some(largest) = named.0.last().filter(|largest| largest.size > head.size) {
             return Err(AskerError::Rollback {
                 seen: largest.size,
@@ -267,24 +299,43 @@ impl SeenHeads {
         for seen in named.0.iter().copied().chain(same_size) {
             covers(&head, &seen, proofs)?;
         }
-        let mut heads = self.heads.clone();
-        for seen in &named.0 {
-            if heads.get(&seen.size).is_some_and(|held| held.root == seen.root) {
-                heads.remove(&seen.size);
-            }
-        }
-        heads.insert(
-            head.size,
-            Held {
-                root: head.root,
-                named: 0,
-            },
-        );
-        if heads.len() > MAX_HELD {
+        let covered = named.0.iter().filter(|seen| self.is_held(seen)).count();
+        if same_size.is_none() && self.heads.len() - covered >= MAX_HELD {
             return Err(AskerError::TooManyHeads);
         }
-        self.heads = heads;
+        Ok(Follows { named, head })
+    }
+
+    /// Takes a head that was checked, in the place of those that it follows.
+    pub fn take(&mut self, Follows { named, head }: Follows<'_>) {
+        for seen in &named.0 {
+            if self.is_held(seen) {
+                self.heads.remove(&seen.size);
+            }
+        }
+        let (root, named) = (head.root, 0);
+        self.heads.insert(head.size, Held { root, named });
+    }
+
+    /// Takes the head of an answer, if it passes [`SeenHeads::check`]. On an error nothing changes.
+    ///
+    /// # Errors
+    /// As [`SeenHeads::check`].
+    pub fn accept(
+        &mut self,
+        named: &Named,
+        head: Head,
+        proofs: &[(u64, Vec<Hash>)],
+    ) -> Result<(), AskerError> {
+        let follows = self.check(named, head, proofs)?;
+        self.take(follows);
         Ok(())
+    }
+
+    fn is_held(&self, head: &Head) -> bool {
+        self.heads
+            .get(&head.size)
+            .is_some_and(|held| held.root == head.root)
     }
 
     /// For durable storage: `0x01 ‖ u32 count ‖ (u64 size ‖ root 32)*`, sizes ascending.

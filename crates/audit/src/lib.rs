@@ -49,8 +49,8 @@ mod wal;
 mod witness;
 
 pub use asker::{
-    AskerError, CosignedAge, CosignedHead, FreshError, MAX_AGE_S, MAX_AHEAD_S, MAX_HELD, MAX_NAMED, Named,
-    SeenHeads, VerifiedReceipt, WARN_AGE_S, verify_receipt,
+    AskerError, CosignedAge, CosignedHead, Follows, FreshError, MAX_AGE_S, MAX_AHEAD_S, MAX_HELD, MAX_NAMED,
+    Named, SeenHeads, VerifiedReceipt, WARN_AGE_S, verify_entry, verify_receipt,
 };
 pub use checkpoint::{Checkpoint, Head};
 pub use committer::{
@@ -70,7 +70,9 @@ pub use log::{
     SignedHead, StoredContent, StoredEntry, Torn, completeness, system_clock,
 };
 pub use merkle::{Front, verify_consistency, verify_inclusion};
-pub use note::{LogSigner, LogVerifier, NoteError, NoteSigner, NoteVerifier, Origin, SignHook, SignedText};
+pub use note::{
+    LogSigner, LogVerifier, NoteError, NoteSigner, NoteVerifier, OpenedNotes, Origin, SignHook, SignedText,
+};
 pub use period::{Period, PeriodError, RetentionClass};
 pub use policy::{Policy, PolicyError, PolicyLog, PolicyProblem, PolicyWitness, QuorumTime, quorum_of};
 pub use proof::{TlogProof, TlogProofError};

@@ -44,6 +44,7 @@ mod erase;
 mod erasure;
 mod error;
 mod read;
+mod recent;
 mod recover;
 use book::Book;
 pub use complete::{Completeness, Incomplete, completeness};
@@ -290,6 +291,7 @@ impl Log {
             disk,
             published: published_dir.into(),
             origin: signer.origin().clone(),
+            recent: Arc::default(),
         };
         let log = Self {
             wal,

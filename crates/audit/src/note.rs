@@ -1,6 +1,7 @@
 //! Signed notes (C2SP signed-note v1.0.0): the origin, the log's key and its public half.
 
 pub(crate) mod lines;
+mod opened;
 mod signed_text;
 
 use std::{fmt, str::FromStr, sync::Arc};
@@ -11,6 +12,7 @@ use zeroize::ZeroizeOnDrop;
 use self::lines::{KeyId, SignatureLine, SignedNote};
 use crate::checkpoint::Checkpoint;
 
+pub use opened::OpenedNotes;
 pub use signed_text::{NoteSigner, NoteVerifier, SignedText};
 
 /// Ed25519, in key ids and verifier keys (signed-note, "Signature types").

@@ -1,6 +1,6 @@
 //! Receipts: out of the broker only from [`Released`] answers, into the node only as unverified parts.
 
-use hitmachine_audit::{Hash, Opening, ReceiptParts};
+use hitmachine_audit::{ConsistencyProofs, Hash, Opening, ReceiptParts};
 use hitmachine_core::Released;
 
 use crate::query::array;
@@ -44,30 +44,59 @@ pub fn response(released: Vec<Released>, cosigned: Option<v1::Cosigned>) -> v1::
     }
 }
 
-/// The parts of a response that belong to the log.
+/// The receipt of one answer. Checkpoint and consistency proofs are those of the whole response.
+#[derive(Clone, Debug)]
+pub struct EntryReceipt<'a> {
+    /// The opening, as [`Opening::decode`] reads it.
+    pub opening: &'a [u8],
+    /// Index of the leaf, from 0.
+    pub leaf_index: u64,
+    /// Path from the leaf to the root that the response's checkpoint signs.
+    pub inclusion: Vec<Hash>,
+}
+
+/// The receipts of a response, in the order of its answers.
+///
+/// # Errors
+/// [`WireError`] if one is missing or its hashes are not whole.
+pub fn entries(response: &v1::AskResponse) -> Result<Vec<EntryReceipt<'_>>, WireError> {
+    response.answers.iter().map(entry).collect()
+}
+
+fn entry(answer: &v1::LoggedAnswer) -> Result<EntryReceipt<'_>, WireError> {
+    let receipt = answer.receipt.as_ref().ok_or(WireError("receipt_missing"))?;
+    Ok(EntryReceipt {
+        opening: &receipt.opening,
+        leaf_index: receipt.leaf_index,
+        inclusion: hashes(&receipt.inclusion)?,
+    })
+}
+
+/// The consistency proofs of a response, each with the size that it is from.
+///
+/// # Errors
+/// [`WireError`] if hashes are not whole.
+pub fn consistency(response: &v1::AskResponse) -> Result<ConsistencyProofs, WireError> {
+    let proofs = response.consistency.iter();
+    proofs
+        .map(|proof| Ok((proof.from, hashes(&proof.hashes)?)))
+        .collect()
+}
+
+/// The parts of a response that belong to the log, each answer's apart.
 ///
 /// # Errors
 /// [`WireError`] if a receipt is missing or hashes are not whole.
 pub fn parts(response: &v1::AskResponse) -> Result<Vec<ReceiptParts>, WireError> {
-    let consistency = response
-        .consistency
-        .iter()
-        .map(|proof| Ok((proof.from, hashes(&proof.hashes)?)))
-        .collect::<Result<Vec<_>, WireError>>()?;
-    response
-        .answers
-        .iter()
-        .map(|answer| {
-            let receipt = answer.receipt.as_ref().ok_or(WireError("receipt_missing"))?;
-            Ok(ReceiptParts {
-                opening: receipt.opening.clone(),
-                leaf_index: receipt.leaf_index,
-                inclusion: hashes(&receipt.inclusion)?,
-                checkpoint: response.checkpoint.clone(),
-                consistency: consistency.clone(),
-            })
-        })
-        .collect()
+    let consistency = consistency(response)?;
+    let part = |entry: EntryReceipt<'_>| ReceiptParts {
+        opening: entry.opening.to_vec(),
+        leaf_index: entry.leaf_index,
+        inclusion: entry.inclusion,
+        checkpoint: response.checkpoint.clone(),
+        consistency: consistency.clone(),
+    };
+    Ok(entries(response)?.into_iter().map(part).collect())
 }
 
 /// Hashes behind each other, as proofs travel.

@@ -1,6 +1,6 @@
 //! One batch: build the frame, read it back, write, flush, sign.
 
-use std::{collections::BTreeSet, time::Instant};
+use std::time::Instant;
 
 use zeroize::Zeroizing;
 
@@ -21,8 +21,8 @@ use crate::{
 pub(super) struct Built {
     pub(super) logged: Vec<Logged>,
     pub(super) root_after: Hash,
-    /// The keys they are sealed with.
-    pub(super) key_ids: BTreeSet<u32>,
+    /// For each, its leaf and the keys of its groups.
+    pub(super) sealed: Vec<(Hash, Option<[u32; 2]>)>,
 }
 
 impl Log {
@@ -55,7 +55,7 @@ impl Log {
         let Built {
             logged,
             root_after,
-            key_ids,
+            sealed,
         } = self.build(drafts, period, &mut body)?;
         let header = Header {
             segment,
@@ -92,6 +92,8 @@ impl Log {
         let controls = (first_index..).zip(&logged);
         let controls = controls.filter(|(_, logged)| matches!(logged, Logged::Control(_)));
         let controls = controls.map(|(index, _)| index).collect();
+        self.reader.remember(first_index, time_ms, &logged, &sealed);
+        let key_ids = sealed.into_iter().filter_map(|(_, keys)| keys).flatten();
         self.note_place(place, key_ids, controls);
         let checkpoint = Checkpoint {
             origin: self.signer.origin().clone(),
@@ -113,7 +115,7 @@ impl Log {
     }
 
     /// Shows readers what is durable now.
-    fn note_place(&self, place: Place, key_ids: BTreeSet<u32>, controls: Vec<u64>) {
+    fn note_place(&self, place: Place, key_ids: impl Iterator<Item = u32>, controls: Vec<u64>) {
         let mut book = self.reader.book_mut();
         if let Some(path) = self.wal.segments.get(&place.segment)
             && !book.segments.contains_key(&place.segment)
@@ -144,7 +146,6 @@ impl Log {
 
         let mut logged = Vec::with_capacity(drafts.len());
         let mut leaves = Vec::with_capacity(drafts.len());
-        let mut key_ids = BTreeSet::new();
         let mut keys = self.reader.keys_mut();
         for (index, draft) in (self.head.size..).zip(drafts) {
             match draft.0 {
@@ -153,15 +154,14 @@ impl Log {
                     let salt_b = Salt::from_bytes(draw(&mut random));
                     let opening = Opening::new(salt_a, salt_b, fields);
                     let nonces: [[u8; 24]; 2] = [draw(&mut random), draw(&mut random)];
-                    let mut sealed = Vec::with_capacity(2);
+                    let mut groups = Vec::with_capacity(2);
                     for (group, nonce) in Group::ALL.into_iter().zip(&nonces) {
                         let key = keys.key(group, class, period)?;
                         let aad = aad(self.signer.origin().as_str(), index, group);
                         let text = key.seal(nonce, &aad, &opening.group_bytes(group));
-                        key_ids.insert(key.id());
-                        sealed.push((key.id(), nonce, text.ok_or(CommitError::Mismatch)?));
+                        groups.push((key.id(), nonce, text.ok_or(CommitError::Mismatch)?));
                     }
-                    let [a, b] = [&sealed[0], &sealed[1]].map(|(key_id, nonce, text)| Sealed {
+                    let [a, b] = [&groups[0], &groups[1]].map(|(key_id, nonce, text)| Sealed {
                         key_id: *key_id,
                         nonce,
                         ciphertext: text,
@@ -172,26 +172,26 @@ impl Log {
                         b,
                     };
                     record.write(body).ok_or(CommitError::Mismatch)?;
-                    leaves.push(record.leaf_hash());
+                    leaves.push((record.leaf_hash(), Some([groups[0].0, groups[1].0])));
                     logged.push(Logged::Payload(opening));
                 }
                 Content::Control(json) => {
                     let record = Record::Control(&json);
                     record.write(body).ok_or(CommitError::Mismatch)?;
-                    leaves.push(record.leaf_hash());
+                    leaves.push((record.leaf_hash(), None));
                     logged.push(Logged::Control(json));
                 }
             }
         }
         drop(keys);
         let front = &mut self.reader.book_mut().front;
-        for leaf in leaves {
-            front.push(leaf);
+        for (leaf, _) in &leaves {
+            front.push(*leaf);
         }
         Ok(Built {
             logged,
             root_after: front.root(),
-            key_ids,
+            sealed: leaves,
         })
     }
 }

@@ -147,6 +147,7 @@ impl Log {
         // Until the end is reached, also if the hook panics.
         self.stopped = true;
         let ids = erasure.key_ids();
+        self.reader.forget();
         self.reader.keys_mut().destroy(&ids).map_err(EraseError::Keys)?;
         after_keys(plan).map_err(EraseError::Hook)?;
         self.unlink(&erasure.segments).map_err(EraseError::Io)?;

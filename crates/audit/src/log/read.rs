@@ -4,12 +4,12 @@ use std::{
     fmt, io, iter,
     ops::Range,
     path::{Path, PathBuf},
-    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
 use serde_json::{Map, Value};
 
-use super::{HeadConflict, book::Book, bundles, commit::aad};
+use super::{HeadConflict, book::Book, bundles, commit::aad, recent::Recent};
 use crate::{
     checkpoint::Head,
     disk::Disk,
@@ -144,6 +144,7 @@ pub struct LogReader {
     /// Folder of the published log.
     pub(super) published: Arc<Path>,
     pub(super) origin: Origin,
+    pub(super) recent: Arc<Mutex<Recent>>,
 }
 
 impl fmt::Debug for LogReader {

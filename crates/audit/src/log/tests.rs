@@ -511,3 +511,39 @@ fn a_frame_that_goes_away_while_it_is_read() {
     let read = reader.read_located(&located, &(2..3));
     assert!(matches!(read.as_slice(), [Err(ReadError::Io(_))]));
 }
+
+/// Whoever follows the log gets what is on the disk, wherever it comes from.
+#[test]
+fn followers_get_the_entries_of_the_disk() {
+    let mut log = open(SimulatedDisk::new());
+    let reader = log.reader();
+    let mut next = 0;
+    for batch in 0..12_u64 {
+        let mut drafts: Vec<Draft> = (0..=batch % 4).map(|n| draft(&format!("{batch} {n}"))).collect();
+        drafts.push(Draft::control(&json!({"type": "policy"})).unwrap());
+        log.commit(drafts).unwrap();
+        let size = log.head().size;
+        let disk: Vec<_> = reader.entries(0..size).map(Result::unwrap).collect();
+        assert_eq!(disk.len() as u64, size);
+        for begin in 0..=size {
+            for end in begin..=size + 1 {
+                let followed: Vec<_> = reader.follow(begin..end).map(Result::unwrap).collect();
+                let wanted = &disk[usize::try_from(begin).unwrap()..usize::try_from(end.min(size)).unwrap()];
+                assert!(
+                    followed.iter().map(AsRef::as_ref).eq(wanted),
+                    "{begin}..{end} of {size}"
+                );
+            }
+        }
+        let held = || reader.recent.lock().unwrap().len() as u64;
+        assert_eq!(held(), size - next, "what was not followed comes from memory");
+        // Now and then somebody has followed some of it.
+        if batch % 3 == 1 {
+            next = size - 1;
+            reader.followed(next);
+            assert_eq!(held(), 1);
+        }
+    }
+    reader.forget();
+    assert_eq!(reader.follow(0..log.head().size).count() as u64, log.head().size);
+}
