@@ -165,7 +165,7 @@ impl Hub {
             log,
             reader: parts.reader,
             index: parts.index,
-            memory: Memory::new(parts.clock.now()),
+            memory: Memory::new(parts.last_logged),
             cosigned: parts.witnesses.newest(),
             witnesses: parts.witnesses,
             live: Live::new(parts.metrics.live.clone()),

@@ -69,8 +69,9 @@ pub(crate) fn catch_up(
         }
         let end = size.min(from + CHUNK);
         let mut rows = Vec::new();
-        for entry in reader.entries(from..end) {
-            rows.extend(row(reader, &entry?));
+        for entry in reader.follow(from..end) {
+            let entry = entry?;
+            rows.extend(row(reader, &entry));
         }
         index.add(&rows, end)?;
         progress(end);
@@ -103,7 +104,11 @@ fn row(reader: &LogReader, entry: &StoredEntry) -> Option<IndexRow> {
 /// Follows the log for ever.
 pub(crate) async fn follow(index: Arc<AuditIndex>, reader: LogReader, alarms: Arc<Alarms>) {
     let mut changed = Some(Instant::now());
+    let mut before = index.next();
     loop {
+        // Others that follow have had a pause's time for what was indexed in the last round.
+        reader.followed(before);
+        before = index.next();
         let size = reader.head().size;
         if index.next() < size {
             let (adding, reading) = (Arc::clone(&index), reader.clone());

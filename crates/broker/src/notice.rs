@@ -192,7 +192,7 @@ impl Notices {
         let end = self.reader.head().size.min(queue.next.saturating_add(most));
         let mut taken = Taken::default();
         let mut found: Vec<(PartnerId, u64, Row)> = Vec::new();
-        for entry in self.reader.entries(queue.next..end) {
+        for entry in self.reader.follow(queue.next..end) {
             match entry {
                 Ok(entry) => found.extend(rows(&covenant, &entry)),
                 Err(error @ ReadError::Io(_)) => return Err(error.into()),

@@ -404,6 +404,7 @@ impl Finding {
         let query = &self.permit.query;
         let purpose = self.permit.purpose();
         let retention = RetentionClass(purpose.log_retention_months);
+        let request_digest = query.signed.digest();
         let mut drafts = Vec::with_capacity(self.subjects.len());
         let mut answers = Vec::with_capacity(self.subjects.len());
         for (place, (partners, subject)) in self.subjects.iter().zip(&query.subjects).enumerate() {
@@ -425,7 +426,7 @@ impl Finding {
                 trace: query.trace,
                 place,
                 signed: Some(&query.signed),
-                request_digest: query.signed.digest(),
+                request_digest,
                 answer_digest: Sha256::digest(&answer).into(),
             };
             drafts.push(Draft::payload(record.fields(), retention));

@@ -1,12 +1,16 @@
 //! A question that was asked before is answered from the log: it is not put again, and not logged again.
 //!
 //! Which questions were asked lately is kept in memory, those under way among them: whoever asks the same meanwhile
-//! waits for the first. For older ones the search index is asked. A question counts as the same if name, bytes and
+//! waits for the first. Of those before them only fingerprints of the [names] are kept, for some minutes: they say of
+//! nearly every new question that it is new. Only of the others the search index is asked, whose answer takes longer the
+//! more was logged. A question counts as the same if name, bytes and
 //! signature are; another one with the name of an earlier one is refused. All of this is per organisation: nobody learns
 //! which names others used.
 //!
 //! A question is repeated only as long as the covenant lets it be asked as it stands: the same covenant in force, the
 //! same partner with the same keys. Otherwise it goes the way of any other question, which ends in a refusal.
+
+mod names;
 
 use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
@@ -22,6 +26,7 @@ use hitmachine_store::audit_index::{Filter, MAX_PAGE};
 use jiff::Timestamp;
 use tokio::sync::watch;
 
+use self::names::Names;
 use super::{AskError, Hub};
 use crate::cosigned;
 use crate::metrics::OutcomeLabel;
@@ -48,13 +53,12 @@ enum Place {
     Logged(Range<u64>),
 }
 
-#[derive(Default)]
 struct Lately {
     questions: HashMap<Name, Vec<(Digest, Place)>>,
     /// Those that are logged, the oldest first, with the time in ms since 1970.
     order: VecDeque<(Name, Digest, u64)>,
-    /// Questions logged up to this time may have been forgotten.
-    forgotten_ms: u64,
+    /// The names of those before them.
+    names: Names,
 }
 
 impl Lately {
@@ -101,11 +105,13 @@ pub(super) struct Claimed {
 }
 
 impl Memory {
-    /// `started`: what was logged before is not in it.
-    pub(super) fn new(started: Timestamp) -> Arc<Self> {
+    /// `logged`: what was logged up to this time is not in it.
+    pub(super) fn new(logged: Option<Timestamp>) -> Arc<Self> {
         Arc::new(Self(Mutex::new(Lately {
-            forgotten_ms: milliseconds(started),
-            ..Lately::default()
+            questions: HashMap::new(),
+            order: VecDeque::new(),
+            // Of a node whose clock is behind, too.
+            names: Names::new(logged.map_or(0, milliseconds), 2 * CLOCKS_APART_MS),
         })))
     }
 
@@ -155,7 +161,8 @@ impl Memory {
 
     /// Whether a question with this name, made at this time, may have been logged and forgotten.
     fn may_have_forgotten(&self, name: &Name) -> bool {
-        name.1.time_ms() <= self.lately().forgotten_ms.saturating_add(CLOCKS_APART_MS)
+        let names = &self.lately().names;
+        names.may_have(name) || name.1.time_ms() <= names.forgotten_ms().saturating_add(CLOCKS_APART_MS)
     }
 }
 
@@ -186,7 +193,7 @@ impl Claimed {
             && let Some((name, digest, logged_ms)) = lately.order.pop_front()
         {
             lately.forget(&name, &digest);
-            lately.forgotten_ms = lately.forgotten_ms.max(logged_ms);
+            lately.names.add(&name, logged_ms);
         }
     }
 }
@@ -292,11 +299,17 @@ impl Hub {
             return Err(AskError::Busy);
         }
         let index = Arc::clone(&self.index);
+        // No question is logged before its name is made. Of one that may have come before, so that it matters to whoever
+        // asks, a day is allowed for clocks that differ.
+        let apart_ms = if coming.again {
+            24 * 60 * 60 * 1000
+        } else {
+            CLOCKS_APART_MS
+        };
         let filter = Filter {
             requester: Some(coming.asker.oin.clone()),
             request: Some(coming.query.request),
-            // No question is logged before its name is made; a day is more than clocks may differ.
-            from_ms: Some(coming.query.request.time_ms().saturating_sub(24 * 60 * 60 * 1000)),
+            from_ms: Some(coming.query.request.time_ms().saturating_sub(apart_ms)),
             ..Filter::default()
         };
         let found = tokio::task::spawn_blocking(move || index.search(&filter, None, MAX_PAGE)).await;

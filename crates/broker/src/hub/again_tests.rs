@@ -216,7 +216,7 @@ async fn a_question_is_repeated_under_its_own_covenant_only() {
 
 #[test]
 fn what_is_forgotten_is_said_to_be() {
-    let memory = Memory::new(Timestamp::from_millisecond(1_000_000).unwrap());
+    let memory = Memory::new(Some(Timestamp::from_millisecond(1_000_000).unwrap()));
     let oin: Oin = OIN.parse().unwrap();
     let name = || (oin.clone(), RequestId::generate());
     let first = name();
