@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hitmachine_audit::{
-    AskerError, FreshError, Hash, LogVerifier, Named, Opening, TlogProof, VerifiedReceipt, verify_receipt,
+    AskerError, FreshError, Hash, Named, OpenedNotes, Opening, TlogProof, VerifiedReceipt, verify_entry,
 };
 use hitmachine_core::record::{Kind, Mismatch, Record, Result as RecordResult};
 use hitmachine_core::{
@@ -108,6 +108,16 @@ impl PersonAnswer {
     }
 }
 
+/// An answer whose proof holds, and which may not be shown yet: see [`Inquirer::settle`].
+pub(crate) struct Proven(VerifiedAnswer);
+
+impl Proven {
+    /// Refused because covenant or key epoch at the hub are not those that this node knew.
+    pub(crate) fn is_of_before(&self) -> bool {
+        self.0.persons.iter().any(PersonAnswer::is_of_before)
+    }
+}
+
 impl VerifiedAnswer {
     /// The proof that a person's entry is in the log, as a file for others. Without what the entry says: it would show the
     /// pseudonym. `None` if there is no such person.
@@ -124,6 +134,8 @@ impl VerifiedAnswer {
 /// A question ready to be sent: its bytes are made once, and sent again as they are.
 pub(crate) struct Prepared {
     query: Query,
+    /// Of the signed request; the entry about each person holds it.
+    digest: [u8; 32],
     covenant: Arc<Covenant>,
     made: Timestamp,
 }
@@ -233,10 +245,11 @@ impl AskError {
     /// Whether the question may have been logged, and the same question asked again may have an answer.
     pub(crate) fn leaves_doubt(&self) -> bool {
         use hitmachine_service::client::ConnectError;
-        matches!(
-            self,
-            Self::Link(LinkError::TimedOut | LinkError::Connect(ConnectError::Protocol))
-        )
+        match self {
+            Self::Link(LinkError::TimedOut | LinkError::Connect(ConnectError::Protocol)) => true,
+            Self::Link(LinkError::Connect(ConnectError::Unreachable { kind })) => broke_off(*kind),
+            _ => false,
+        }
     }
 
     /// Whether the question cannot have reached the log: it did not leave this machine, or the hub has never had it.
@@ -244,13 +257,7 @@ impl AskError {
         use hitmachine_service::client::ConnectError;
         match self {
             // A connection that broke may have carried it.
-            Self::Link(LinkError::Connect(ConnectError::Unreachable { kind })) => !matches!(
-                kind,
-                std::io::ErrorKind::ConnectionReset
-                    | std::io::ErrorKind::ConnectionAborted
-                    | std::io::ErrorKind::BrokenPipe
-                    | std::io::ErrorKind::TimedOut
-            ),
+            Self::Link(LinkError::Connect(ConnectError::Unreachable { kind })) => !broke_off(*kind),
             Self::Link(LinkError::Connect(error)) => !matches!(error, ConnectError::Protocol),
             error => error.never_asked(),
         }
@@ -271,6 +278,18 @@ impl AskError {
     }
 }
 
+/// Whether there was a connection before this happened.
+fn broke_off(kind: std::io::ErrorKind) -> bool {
+    use std::io::ErrorKind;
+    matches!(
+        kind,
+        ErrorKind::ConnectionReset
+            | ErrorKind::ConnectionAborted
+            | ErrorKind::BrokenPipe
+            | ErrorKind::TimedOut
+    )
+}
+
 impl From<AcceptError> for Evidence {
     fn from(error: AcceptError) -> Self {
         match error {
@@ -288,7 +307,7 @@ pub struct Inquirer {
     pub(crate) link: Arc<Link>,
     pub(crate) state: Arc<State>,
     pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) verifier: LogVerifier,
+    pub(crate) notes: OpenedNotes,
     pub(crate) heads: Arc<Heads>,
     pub(crate) alarms: Arc<Alarms>,
     /// Whom to inform; `None` if this node keeps no such queue.
@@ -303,13 +322,12 @@ impl Inquirer {
     pub async fn ask(&self, question: &Question) -> Result<VerifiedAnswer, AskError> {
         Self::check(question)?;
         let mut prepared = self.prepare(question).await?;
-        let mut answer = self.send_once(&prepared).await?;
-        if answer.persons.iter().any(PersonAnswer::is_of_before) {
+        let mut proven = self.send_surely(&prepared, false).await?;
+        if proven.is_of_before() {
             prepared = self.prepare(question).await?;
-            answer = self.send_once(&prepared).await?;
+            proven = self.send_surely(&prepared, false).await?;
         }
-        self.notify(question, &answer, prepared.covenant()).await?;
-        Ok(answer)
+        self.settle(question, proven, prepared.covenant()).await
     }
 
     /// What this node sees at once of a question that may not be asked.
@@ -347,6 +365,7 @@ impl Inquirer {
         let made = self.clock.now();
         let query = self.query(question, &covenant).await?;
         Ok(Prepared {
+            digest: query.signed.digest(),
             query,
             covenant,
             made,
@@ -371,6 +390,7 @@ impl Inquirer {
         // The same key signs the same bytes in the same way: what was kept need not hold it.
         self.sign_live(&mut query, &covenant)?;
         Ok(Some(Prepared {
+            digest: query.signed.digest(),
             query,
             covenant,
             made,
@@ -378,11 +398,12 @@ impl Inquirer {
     }
 
     /// Sends a question and verifies what comes back. `again`: it may have been sent before; if the hub's log has it,
-    /// this is the answer that the log has, and nobody is asked about twice.
+    /// this is the answer that the log has, and nobody is asked about twice. Before anything of it is shown it must be
+    /// [settled](Self::settle).
     ///
     /// # Errors
     /// [`AskError`]; it may have been logged all the same.
-    pub(crate) async fn send(&self, prepared: &Prepared, again: bool) -> Result<VerifiedAnswer, AskError> {
+    pub(crate) async fn send(&self, prepared: &Prepared, again: bool) -> Result<Proven, AskError> {
         let Prepared { query, .. } = prepared;
         let named = self.heads.named();
         let own = self.heads.cosigned();
@@ -397,16 +418,14 @@ impl Inquirer {
             again,
         };
         let response = self.link.ask(request).await?;
-        match self.verify(prepared, &response, &named, own.as_ref()) {
+        match self.verify(&self.notes, prepared, &response, &named, own.as_ref()) {
             Ok(answer) => {
-                // Known durably before it is shown: a later, shorter log is then recognised, and so is an entry that
-                // was invented or changed.
                 self.heads.journal(self.own_entries(&answer));
-                self.heads.persist(&self.state).await?;
-                if answer.persons.iter().any(PersonAnswer::is_of_before) {
+                let proven = Proven(answer);
+                if proven.is_of_before() {
                     self.link.forget_covenant();
                 }
-                Ok(answer)
+                Ok(proven)
             }
             Err(Evidence::Backing(error)) => {
                 tracing::error!(request = %query.request, reason = %error, "answer not backed by partners; not shown");
@@ -420,17 +439,8 @@ impl Inquirer {
         }
     }
 
-    /// Sends a question, and sends it again if the connection breaks before the answer is there.
-    async fn send_once(&self, prepared: &Prepared) -> Result<VerifiedAnswer, AskError> {
-        self.send_surely(prepared, false).await
-    }
-
-    /// The same for a question that may have been sent before.
-    pub(crate) async fn send_surely(
-        &self,
-        prepared: &Prepared,
-        again: bool,
-    ) -> Result<VerifiedAnswer, AskError> {
+    /// Sends a question as [`Self::send`] does, and again if the connection breaks before the answer is there.
+    pub(crate) async fn send_surely(&self, prepared: &Prepared, again: bool) -> Result<Proven, AskError> {
         match self.send(prepared, again).await {
             Err(error) if error.leaves_doubt() => {
                 tokio::time::sleep(PAUSE).await;
@@ -440,37 +450,57 @@ impl Inquirer {
         }
     }
 
-    /// Puts the persons whose entry says that they were looked up in the queue of those to be informed. An answer is
-    /// not shown before that is durable: nobody would know whom to tell.
-    pub(crate) async fn notify(
+    /// Makes durable, in one commit, what must be known before an answer is shown: the log's head and the own entries, so
+    /// that a later, shorter log is recognised, and an entry that was invented or changed; and who is to be informed, or
+    /// nobody would know whom to tell.
+    ///
+    /// # Errors
+    /// [`AskError::State`]; nothing may be shown.
+    pub(crate) async fn settle(
         &self,
         question: &Question,
-        answer: &VerifiedAnswer,
-        covenant: &Arc<Covenant>,
-    ) -> Result<(), AskError> {
-        let Some(queue) = self.notifications.clone() else {
-            return Ok(());
-        };
-        let answered = question.persons.iter().zip(&answer.persons);
-        let persons: Vec<AskedPerson> = answered
-            .filter(|(_, answer)| matches!(answer.outcome, Outcome::Found(_)))
-            .map(|(person, _)| person.clone())
-            .collect();
-        let (covenant, purpose) = (Arc::clone(covenant), question.purpose.clone());
-        let (case, user) = (question.case.clone(), question.user.id.clone());
-        let writing = tokio::task::spawn_blocking(move || {
-            let asked: Vec<_> = persons
-                .iter()
-                .map(|person| AskedAbout {
+        Proven(answer): Proven,
+        covenant: &Covenant,
+    ) -> Result<VerifiedAnswer, AskError> {
+        if let Some(queue) = &self.notifications {
+            let answered = question.persons.iter().zip(&answer.persons);
+            let asked: Vec<_> = answered
+                .filter(|(_, answer)| matches!(answer.outcome, Outcome::Found(_)))
+                .map(|(person, _)| AskedAbout {
                     identifier: &person.identifier,
                     class: person.class,
                     bracket: person.bracket,
                     reference: person.reference.as_deref(),
                 })
                 .collect();
-            queue.asked(&covenant, &purpose, case.as_str(), user.as_str(), &asked)
-        });
-        Ok(writing.await.map_err(|_| AskError::Stopped)??)
+            let (case, user) = (question.case.as_str(), question.user.id.as_str());
+            let write = |write| self.heads.beside(write);
+            queue.asked(covenant, &question.purpose, case, user, &asked, write)?;
+        }
+        self.heads.persist(&self.state).await?;
+        Ok(answer)
+    }
+
+    /// Asks one question, and gives back the verification of its answer, to be done as often as one likes: for measuring.
+    /// Whether it holds; the note's signature is checked each time.
+    ///
+    /// # Errors
+    /// [`AskError`].
+    #[doc(hidden)]
+    pub async fn verification(&self, question: &Question) -> Result<impl Fn() -> bool, AskError> {
+        let prepared = self.prepare(question).await?;
+        let (named, signed) = (self.heads.named(), prepared.signed());
+        let request = v1::AskRequest {
+            query: signed.bytes().to_vec(),
+            signature: signed.signature().to_vec(),
+            known_sizes: named.sizes(),
+            ..v1::AskRequest::default()
+        };
+        let response = self.link.ask(request).await?;
+        Ok(move || {
+            let notes = OpenedNotes::new(self.notes.verifier().clone());
+            self.verify(&notes, &prepared, &response, &named, None).is_ok()
+        })
     }
 
     /// Persons of one refusal share its entry.
@@ -544,20 +574,21 @@ impl Inquirer {
     /// proof that the entries are in it, and that they say what was asked and answered.
     fn verify(
         &self,
+        notes: &OpenedNotes,
         prepared: &Prepared,
         response: &v1::AskResponse,
         named: &Named,
         own: Option<&HeldCosigned>,
     ) -> Result<VerifiedAnswer, Evidence> {
         let Prepared { query, covenant, .. } = prepared;
-        let parts = receipt::parts(response)?;
-        if parts.len() != query.subjects.len() && parts.len() != 1 || parts.is_empty() {
+        let entries = receipt::entries(response)?;
+        if entries.len() != query.subjects.len() && entries.len() != 1 || entries.is_empty() {
             return Err(Evidence::Answers);
         }
-        let mut persons = Vec::with_capacity(parts.len());
-        let mut head = None;
-        for (place, (parts, logged)) in parts.iter().zip(&response.answers).enumerate() {
-            let verified = verify_receipt(parts, &self.verifier, self.verifier.origin())?;
+        let head = notes.head(&response.checkpoint).map_err(AskerError::from)?;
+        let mut persons = Vec::with_capacity(entries.len());
+        for (place, (entry, logged)) in entries.into_iter().zip(&response.answers).enumerate() {
+            let verified = verify_entry(entry.opening, entry.leaf_index, &entry.inclusion, head)?;
             let answer = answer::parse(&logged.answer)?;
             let refused = matches!(answer.outcome, Outcome::Refused(_));
             let own_request = answer.request == Some(query.request) || (refused && answer.request.is_none());
@@ -565,7 +596,6 @@ impl Inquirer {
                 return Err(Evidence::Answers);
             }
             self.check_entry(prepared, place, &answer, &logged.answer, &verified)?;
-            let leaf = verified.opening().commitment().leaf_hash();
             let retry = answer.retry_after_ms.and_then(|ms| i64::try_from(ms).ok());
             let retry_at =
                 retry.and_then(|ms| self.clock.now().checked_add(SignedDuration::from_millis(ms)).ok());
@@ -573,17 +603,16 @@ impl Inquirer {
                 outcome: answer.outcome,
                 retry_at,
                 log_index: verified.leaf_index(),
-                leaf,
-                path: parts.inclusion.clone(),
+                leaf: verified.leaf(),
+                path: entry.inclusion,
             });
-            head = Some(verified.head());
         }
         let found = persons
             .iter()
             .any(|person| matches!(person.outcome, Outcome::Found(_)));
-        let head = head
-            .filter(|_| !found || persons.len() == query.subjects.len())
-            .ok_or(Evidence::Answers)?;
+        if found && persons.len() != query.subjects.len() {
+            return Err(Evidence::Answers);
+        }
         let beside = response.cosigned.clone().unwrap_or_default();
         let strict = covenant
             .purpose(&query.purpose)
@@ -591,7 +620,7 @@ impl Inquirer {
         let offered = Offered {
             head,
             note: &response.checkpoint,
-            proofs: &parts[0].consistency,
+            proofs: &receipt::consistency(response)?,
             own,
             cosigned: &beside.note,
             between: &receipt::hashes(&beside.consistency)?,
@@ -622,6 +651,7 @@ impl Inquirer {
     ) -> Result<(), Evidence> {
         let Prepared {
             query,
+            digest,
             covenant,
             made,
         } = prepared;
@@ -659,7 +689,7 @@ impl Inquirer {
             trace: query.trace,
             place,
             signed: Some(&query.signed),
-            request_digest: query.signed.digest(),
+            request_digest: *digest,
             answer_digest: Sha256::digest(answer_bytes).into(),
         };
         Ok(record.check_since(verified.opening().fields(), *made)?)

@@ -10,7 +10,7 @@ use hitmachine_core::Query;
 use hitmachine_core::covenant::Answers;
 use serde::{Deserialize, Serialize};
 
-use crate::ask::{AskError, Inquirer, PersonAnswer, Prepared, Question, VerifiedAnswer};
+use crate::ask::{AskError, Inquirer, Prepared, Proven, Question};
 use crate::control::Ask;
 use crate::failure::Failure;
 use crate::node::Node;
@@ -85,16 +85,16 @@ impl Node {
         };
         match self.inquirer.send_surely(&ready, again).await {
             // Covenant or key epoch changed meanwhile.
-            Ok(answer) if answer.persons.iter().any(PersonAnswer::is_of_before) => {}
-            Ok(answer) => return self.given(&question, &ready, answer).await,
+            Ok(proven) if proven.is_of_before() => {}
+            Ok(proven) => return self.given(&question, &ready, proven).await,
             // It was kept, and did not leave before the stop; by now it is too old to be put.
             Err(error) if again && error.never_asked() => {}
             Err(error) => return Err(Missed::of(error, again)),
         }
         let ready = self.made_ready(&question, &keep).await?;
-        let answer = self.inquirer.send_surely(&ready, false).await;
-        let answer = answer.map_err(|error| Missed::of(error, false))?;
-        self.given(&question, &ready, answer).await
+        let proven = self.inquirer.send_surely(&ready, false).await;
+        let proven = proven.map_err(|error| Missed::of(error, false))?;
+        self.given(&question, &ready, proven).await
     }
 
     /// A new question, kept before anybody sends it.
@@ -153,16 +153,11 @@ impl Node {
         Ok(Some(tokens.iter().zip(asked).all(same)))
     }
 
-    /// Who is to be informed is durable before the answer is shown.
-    async fn given(
-        &self,
-        question: &Question,
-        ready: &Prepared,
-        answer: VerifiedAnswer,
-    ) -> Result<Given, Missed> {
+    /// What must be durable before the answer is shown is that.
+    async fn given(&self, question: &Question, ready: &Prepared, proven: Proven) -> Result<Given, Missed> {
         let covenant = Arc::clone(ready.covenant());
-        let told = self.inquirer.notify(question, &answer, &covenant).await;
-        told.map_err(|error| Missed::InDoubt(error.into()))?;
+        let settled = self.inquirer.settle(question, proven, &covenant).await;
+        let answer = settled.map_err(|error| Missed::InDoubt(error.into()))?;
         let own = &self.link.own().partner;
         let consulted = covenant.purpose(&question.purpose).into_iter();
         let consulted = consulted.flat_map(|purpose| purpose.consulted_by(own));

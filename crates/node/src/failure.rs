@@ -4,6 +4,7 @@ use hitmachine_audit::tiles::VerifyError;
 use hitmachine_core::Refusal;
 use hitmachine_service::console::chain;
 use hitmachine_service::exit;
+use hitmachine_store::DbError;
 use serde::{Deserialize, Serialize};
 
 use crate::ask::AskError;
@@ -11,6 +12,7 @@ use crate::language::Language;
 use crate::link::LinkError;
 use crate::officer::OfficerError;
 use crate::source::SourceError;
+use crate::state::StateError;
 use crate::sync::SyncError;
 
 /// Why something did not work, for people and machines.
@@ -80,7 +82,7 @@ impl From<&LinkError> for Failure {
                 );
                 Self::new(why.code(), exit::INTEGRITY, en, nl)
             }
-            LinkError::State(error) => Self::node(&chain(error)),
+            LinkError::State(error) => Self::state(error),
             LinkError::Unreadable(what) => {
                 let nl = format!("het knooppunt stuurde iets onleesbaars: {what}");
                 Self::new("unreadable", exit::INTEGRITY, en, nl)
@@ -128,6 +130,7 @@ impl From<AskError> for Failure {
                 en,
                 "dit station heeft geen signing_key en kan geen vragen stellen",
             ),
+            AskError::State(error) => Self::state(&error),
             other => Self::new(
                 "node",
                 exit::REFUSED,
@@ -219,6 +222,7 @@ impl From<&SyncError> for Failure {
                 en,
                 "volgens het convenant registreert deze instantie geen personen",
             ),
+            SyncError::State(error) => Self::state(error),
             SyncError::StillDiffers => Self::new(
                 "still_differs",
                 exit::INTEGRITY,
@@ -236,6 +240,19 @@ impl From<&SyncError> for Failure {
 }
 
 impl Failure {
+    /// The node's own state cannot be used.
+    fn state(error: &StateError) -> Self {
+        match error {
+            StateError::DoesNotOpen | StateError::Db(DbError::Damaged(_)) => Self::new(
+                "state_damaged",
+                exit::INTEGRITY,
+                chain(error),
+                "de eigen gegevens van dit station zijn beschadigd of horen bij een andere sleutel; zet een reservekopie terug",
+            ),
+            other => Self::node(&chain(other)),
+        }
+    }
+
     /// A fault of this node itself.
     pub(crate) fn node(problem: &str) -> Self {
         Self::new(

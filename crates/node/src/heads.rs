@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hitmachine_audit::{
-    AskerError, CosignedHead, Evidence, FreshError, Hash, Head, Named, Policy, SeenHeads,
+    AskerError, CosignedHead, Evidence, Follows, FreshError, Hash, Head, Named, Policy, SeenHeads,
 };
+use hitmachine_store::DbError;
 
 use crate::journal::JournalEntry;
-use crate::state::{State, StateError};
+use crate::state::{State, StateError, Write};
 
 /// Names in the state.
 const HEADS: &str = "heads";
@@ -32,7 +33,11 @@ struct Held {
     cosigned: Option<HeldCosigned>,
     /// Own entries that are not on disk yet.
     journal: Vec<JournalEntry>,
+    /// What else goes to disk with them.
+    beside: Vec<Write>,
     changes: u64,
+    /// Something was not written. What was lost is not known, so nothing is durable any more before a new start.
+    failed: bool,
 }
 
 /// A checkpoint that a quorum cosigned, and its note. A request keeps the one it named: meanwhile a newer one may come,
@@ -128,9 +133,8 @@ impl Heads {
     /// cosigned checkpoint in seconds, if the policy asks for one. On an error nothing changes.
     pub(crate) fn accept(&self, named: &Named, offered: &Offered<'_>) -> Result<Option<u64>, AcceptError> {
         let mut held = self.held();
-        let mut seen = held.seen.clone();
         // Forks first: they are worse than an age.
-        seen.accept(named, offered.head, offered.proofs)?;
+        let follows = held.seen.check(named, offered.head, offered.proofs)?;
         let newer =
             (!offered.cosigned.is_empty()).then(|| CosignedHead::open(&self.policy, offered.cosigned));
         let newer = newer.transpose().map_err(BackingError::from)?;
@@ -155,7 +159,7 @@ impl Heads {
                 return Err(BackingError::NotCovered.into());
             }
         }
-        Self::hold(&mut held, seen, offered.head, offered.note);
+        Self::hold(&mut held, follows, offered.head.size, offered.note);
         if let Some(newer) = newer {
             Self::keep(&mut held, newer, offered.cosigned);
         }
@@ -172,17 +176,16 @@ impl Heads {
         proofs: &[(u64, Vec<Hash>)],
     ) -> Result<(), AskerError> {
         let mut held = self.held();
-        let mut seen = held.seen.clone();
-        seen.accept(named, head, proofs)?;
-        Self::hold(&mut held, seen, head, note);
+        let follows = held.seen.check(named, head, proofs)?;
+        Self::hold(&mut held, follows, head.size, note);
         Ok(())
     }
 
-    fn hold(held: &mut Held, seen: SeenHeads, head: Head, note: &[u8]) {
-        held.seen = seen;
-        held.notes.insert(head.size, note.into());
-        let sizes: Vec<u64> = held.seen.heads().map(|head| head.size).collect();
-        held.notes.retain(|size, _| sizes.contains(size));
+    fn hold(held: &mut Held, follows: Follows<'_>, size: u64, note: &[u8]) {
+        held.seen.take(follows);
+        held.notes.insert(size, note.into());
+        let seen = &held.seen;
+        held.notes.retain(|size, _| seen.holds(*size));
         held.changes += 1;
     }
 
@@ -190,6 +193,13 @@ impl Heads {
     pub(crate) fn journal(&self, entries: impl IntoIterator<Item = JournalEntry>) {
         let mut held = self.held();
         held.journal.extend(entries);
+        held.changes += 1;
+    }
+
+    /// Something else that the next [`Heads::persist`] makes durable in the same commit.
+    pub(crate) fn beside(&self, write: Write) {
+        let mut held = self.held();
+        held.beside.push(write);
         held.changes += 1;
     }
 
@@ -265,20 +275,23 @@ impl Heads {
         if *written >= due {
             return Ok(());
         }
-        let (values, journal, upto) = {
+        if self.held().failed {
+            return Err(DbError::Failed.into());
+        }
+        let (values, journal, beside, upto) = {
             let mut held = self.held();
             let mut values = vec![(HEADS, held.seen.encode()), (NOTES, pack(&held.notes))];
             if let Some(HeldCosigned { note, .. }) = &held.cosigned {
                 values.push((COSIGNED, note.to_vec()));
             }
-            (values, std::mem::take(&mut held.journal), held.changes)
+            let beside = std::mem::take(&mut held.beside);
+            (values, std::mem::take(&mut held.journal), beside, held.changes)
         };
-        let (state, entries) = (Arc::clone(state), journal.clone());
-        let writing = tokio::task::spawn_blocking(move || state.set_values_and_journal(&values, &entries));
-        let written_now = writing.await.map_err(|_| StateError::DoesNotOpen).flatten();
-        if let Err(error) = written_now {
-            // The entries stay due; writing one twice is harmless.
-            self.held().journal.extend(journal);
+        let state = Arc::clone(state);
+        let writing = move || state.set_values_and_more(&values, &journal, beside);
+        let writing = tokio::task::spawn_blocking(writing).await;
+        if let Err(error) = writing.map_err(|_| StateError::DoesNotOpen).flatten() {
+            self.held().failed = true;
             return Err(error);
         }
         *written = upto;
@@ -306,7 +319,7 @@ pub(crate) enum AcceptError {
 }
 
 /// `(u64 size ‖ u32 length ‖ note)*`.
-fn pack(notes: &BTreeMap<u64, Arc<[u8]>>) -> Vec<u8> {
+pub(crate) fn pack(notes: &BTreeMap<u64, Arc<[u8]>>) -> Vec<u8> {
     let mut out = Vec::new();
     for (size, note) in notes {
         // A note is at most 64 KiB.
@@ -318,7 +331,7 @@ fn pack(notes: &BTreeMap<u64, Arc<[u8]>>) -> Vec<u8> {
     out
 }
 
-fn unpack(mut bytes: &[u8]) -> Option<BTreeMap<u64, Arc<[u8]>>> {
+pub(crate) fn unpack(mut bytes: &[u8]) -> Option<BTreeMap<u64, Arc<[u8]>>> {
     let mut notes = BTreeMap::new();
     while !bytes.is_empty() {
         let (size, rest) = bytes.split_first_chunk()?;

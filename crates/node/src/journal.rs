@@ -65,10 +65,12 @@ mod tests {
             assert!(state.journal().unwrap().is_empty());
             let values = [("heads", b"new heads".to_vec())];
             state
-                .set_values_and_journal(&values, &[entry(300), entry(2)])
+                .set_values_and_more(&values, &[entry(300), entry(2)], Vec::new())
                 .unwrap();
             // Written again after a failure: still once.
-            state.set_values_and_journal::<&str>(&[], &[entry(2)]).unwrap();
+            state
+                .set_values_and_more::<&str>(&[], &[entry(2)], Vec::new())
+                .unwrap();
         }
         let state = State::open(dir.path(), &key).unwrap();
         assert_eq!(state.journal().unwrap(), [entry(2), entry(300)]);

@@ -4,13 +4,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hitmachine_audit::{LogVerifier, NoteError, Policy, PolicyError, WitnessName, WitnessSigner};
+use hitmachine_audit::{
+    LogVerifier, NoteError, OpenedNotes, Policy, PolicyError, WitnessName, WitnessSigner,
+};
 use hitmachine_core::{Clock, Covenant, PartnerId, RequestSigner, SystemClock};
 use hitmachine_identifier::AdmissionError;
 use hitmachine_pseudonym::{
     DeploymentId, HmacSha256Pseudonymiser, KeyEpoch, NodeKey, Pseudonymiser, Scheme, SelfTestError, self_test,
 };
 use hitmachine_service::exit;
+use hitmachine_service::network::{Dial, Tcp};
 use hitmachine_service::secret::{Purpose, SecretError, SecretFile};
 use hitmachine_service::tls::{TlsError, client_config, install_provider};
 use hitmachine_store::DbError;
@@ -114,6 +117,24 @@ impl OpenError {
     }
 }
 
+/// What a node has outside of itself: the machine's clock and network, or those of a simulation.
+#[derive(Clone)]
+pub struct Surroundings {
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+    /// The way to the hub.
+    pub network: Arc<dyn Dial>,
+}
+
+impl Default for Surroundings {
+    fn default() -> Self {
+        Self {
+            clock: Arc::new(SystemClock),
+            network: Arc::new(Tcp),
+        }
+    }
+}
+
 /// One organisation's agent.
 pub struct Node {
     pub(crate) config: NodeConfig,
@@ -194,9 +215,17 @@ impl Node {
     /// # Errors
     /// [`OpenError`].
     pub async fn open(config: NodeConfig) -> Result<Self, OpenError> {
+        Box::pin(Self::open_in(config, Surroundings::default())).await
+    }
+
+    /// As [`Node::open`], with a clock and a network of one's own.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub async fn open_in(config: NodeConfig, surroundings: Surroundings) -> Result<Self, OpenError> {
         install_provider();
         self_test()?;
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let clock = surroundings.clock;
         let partner: PartnerId = config
             .partner
             .parse()
@@ -294,9 +323,9 @@ impl Node {
         } = opened?;
         let timeout = Duration::from_secs(config.broker.timeout_seconds.max(1));
         let link = Link::new(
-            &config.broker.address,
-            &config.broker.server_name,
+            (&config.broker.address, &config.broker.server_name),
             tls,
+            surroundings.network,
             own,
             Arc::clone(&keys),
             timeout,
@@ -332,7 +361,7 @@ impl Node {
             link: Arc::clone(&link),
             state,
             clock,
-            verifier,
+            notes: OpenedNotes::new(verifier),
             heads,
             alarms,
             notifications,

@@ -50,7 +50,10 @@ pub enum StateError {
     #[error("the node's local database failed")]
     Db(#[from] DbError),
     /// A value does not open: damaged, or another state key.
-    #[error("the node's local state does not open: it is damaged, or the state key is another one")]
+    #[error(
+        "the node's local state does not open: it is damaged, or the state key is another one; put the \
+         right key or a backup back"
+    )]
     DoesNotOpen,
     /// The operating system gives no random bytes.
     #[error("no random bytes from the operating system")]
@@ -102,6 +105,9 @@ pub struct SyncMark {
     /// Registrations at that moment.
     pub complete_count: u64,
 }
+
+/// Something to be written to the state, without a commit of its own.
+pub(crate) type Write = Box<dyn FnOnce() -> Result<(), StateError> + Send>;
 
 /// The node's local database.
 pub struct State {
@@ -162,7 +168,7 @@ impl State {
     /// # Errors
     /// [`StateError`].
     pub fn value(&self, name: &str) -> Result<Option<Vec<u8>>, StateError> {
-        let Some(sealed) = self.meta.get(name).map_err(DbError::from)? else {
+        let Some(sealed) = self.meta.get(name)? else {
             return Ok(None);
         };
         Ok(Some(self.open_value(META, name.as_bytes(), &sealed)?.to_vec()))
@@ -177,19 +183,24 @@ impl State {
         Ok(self.db.commit()?)
     }
 
-    /// As [`State::set_values`], with entries for the journal, all durable together when it returns.
+    /// As [`State::set_values`], with entries for the journal and what others have to write, all durable together when it
+    /// returns.
     ///
     /// # Errors
     /// [`StateError`].
-    pub(crate) fn set_values_and_journal<N: AsRef<str>>(
+    pub(crate) fn set_values_and_more<N: AsRef<str>>(
         &self,
         values: &[(N, Vec<u8>)],
         entries: &[JournalEntry],
+        beside: Vec<Write>,
     ) -> Result<(), StateError> {
+        for write in beside {
+            write()?;
+        }
         for entry in entries {
             let key = entry.index.to_be_bytes();
             let sealed = self.seal(JOURNAL, &key, &entry.encode())?;
-            self.journal.insert(key, sealed).map_err(DbError::from)?;
+            self.journal.insert(key, sealed)?;
         }
         self.set_values(values)
     }
@@ -201,7 +212,7 @@ impl State {
     pub(crate) fn journal(&self) -> Result<Vec<JournalEntry>, StateError> {
         let mut entries = Vec::new();
         for item in &self.journal {
-            let (key, sealed) = item.map_err(DbError::from)?;
+            let (key, sealed) = item?;
             let value = self.open_value(JOURNAL, &key, &sealed)?;
             let index = key.as_ref().try_into().ok().map(u64::from_be_bytes);
             let entry = index.and_then(|index| JournalEntry::decode(index, &value));
@@ -214,7 +225,7 @@ impl State {
         for (name, value) in values {
             let name = name.as_ref();
             let sealed = self.seal(META, name.as_bytes(), value)?;
-            self.meta.insert(name, sealed).map_err(DbError::from)?;
+            self.meta.insert(name, sealed)?;
         }
         Ok(())
     }
@@ -228,7 +239,7 @@ fn batch_key(generation: u32, sequence: u64) -> [u8; 12] {
 }
 
 /// `identifier type u8 ‖ token 32 ‖ class u8 (0 withdraws) ‖ valid-until u32 ‖ reference length u16 ‖ reference`.
-fn pack(changes: &[LocalChange]) -> Zeroizing<Vec<u8>> {
+pub(crate) fn pack(changes: &[LocalChange]) -> Zeroizing<Vec<u8>> {
     let mut bytes = Zeroizing::new(Vec::with_capacity(changes.len() * 64));
     for change in changes {
         bytes.push(change.identifier.code());
@@ -237,14 +248,15 @@ fn pack(changes: &[LocalChange]) -> Zeroizing<Vec<u8>> {
         bytes.push(held.map_or(0, |held| held.class.code()));
         bytes.extend_from_slice(&held.map_or(0, |held| held.valid_until.0).to_be_bytes());
         let reference = held.and_then(|held| held.reference.as_deref()).unwrap_or("");
-        let length = u16::try_from(reference.len()).unwrap_or(u16::MAX);
-        bytes.extend_from_slice(&length.to_be_bytes());
-        bytes.extend_from_slice(&reference.as_bytes()[..usize::from(length)]);
+        // A longer one is cut between two characters, or it would not read back at all.
+        let length = reference.floor_char_boundary(usize::from(u16::MAX));
+        bytes.extend_from_slice(&u16::try_from(length).unwrap_or(u16::MAX).to_be_bytes());
+        bytes.extend_from_slice(&reference.as_bytes()[..length]);
     }
     bytes
 }
 
-fn unpack(bytes: &[u8]) -> Option<Vec<LocalChange>> {
+pub(crate) fn unpack(bytes: &[u8]) -> Option<Vec<LocalChange>> {
     let mut bytes = Bytes(bytes);
     let mut changes = Vec::new();
     while !bytes.0.is_empty() {
@@ -374,6 +386,15 @@ mod tests {
             assert_eq!(slot.mark().unwrap(), SyncMark::default());
             slot.batches(1, &mut |_, _| panic!("a batch is left")).unwrap();
         }
+    }
+
+    #[test]
+    fn a_reference_that_is_too_long_is_cut_between_characters() {
+        let long = "é".repeat(40_000);
+        let read = unpack(&pack(&[change(1, Some(&long)), change(2, Some("x"))])).unwrap();
+        let reference = |at: usize| read[at].registration.as_ref().unwrap().reference.as_deref();
+        assert_eq!(reference(0).map(str::len), Some(65_534));
+        assert_eq!(reference(1), Some("x"));
     }
 
     #[test]

@@ -26,7 +26,7 @@ use super::NotificationError;
 use super::entry::{Act, By, Entry, KeptNumber, Kind, NotNeeded, State as Stand, What, due_after};
 use crate::config::NotificationSection;
 use crate::source::AgeBracket;
-use crate::state::{State, StateError, Table};
+use crate::state::{State, StateError, Table, Write};
 
 const TABLE: &str = "notification";
 const ENTRY: u8 = b'e';
@@ -57,7 +57,7 @@ pub(crate) struct AskedAbout<'a> {
 /// All notifications of this organisation.
 pub(crate) struct Queue {
     settings: NotificationSection,
-    table: Table,
+    table: Arc<Table>,
     clock: Arc<dyn Clock>,
     salt: [u8; 32],
     held: Mutex<Held>,
@@ -68,6 +68,8 @@ struct Held {
     entries: BTreeMap<u64, Entry>,
     by_person: HashMap<(Kind, [u8; 16], String), u64>,
     next: u64,
+    /// The day on which those that are over were forgotten last.
+    swept: Option<Date>,
 }
 
 impl Held {
@@ -75,6 +77,18 @@ impl Held {
         let key = (entry.kind, entry.person, entry.case.clone());
         self.by_person.insert(key, entry.id);
         self.entries.insert(entry.id, entry);
+    }
+
+    fn take(&mut self, changed: Vec<Entry>, over: &[u64], today: Date) {
+        for entry in changed {
+            self.add(entry);
+        }
+        for id in over {
+            if let Some(entry) = self.entries.remove(id) {
+                self.by_person.remove(&(entry.kind, entry.person, entry.case));
+            }
+        }
+        self.swept = Some(today);
     }
 }
 
@@ -111,7 +125,7 @@ impl Queue {
         }
         Ok(Self {
             settings,
-            table,
+            table: Arc::new(table),
             clock,
             salt,
             held: Mutex::new(held),
@@ -142,7 +156,8 @@ impl Queue {
         name
     }
 
-    /// Enters the persons of a question that was answered, each once for a case. Durable when it returns.
+    /// Enters the persons of a question that was answered, each once for a case. What is to be written is given to `write`
+    /// before anybody else sees the entries: durable with the next commit that begins after that.
     pub(crate) fn asked(
         &self,
         covenant: &Covenant,
@@ -150,6 +165,7 @@ impl Queue {
         case: &str,
         user: &str,
         persons: &[AskedAbout<'_>],
+        write: impl FnOnce(Write),
     ) -> Result<(), StateError> {
         let (now, today) = self.now();
         let at = now.to_string();
@@ -203,38 +219,47 @@ impl Queue {
             held.next += 1;
             changed.push(entry);
         }
-        self.write(&mut held, changed, today)
+        let (changes, over) = self.changes(&held, &changed, today)?;
+        held.take(changed, &over, today);
+        if !changes.is_empty() {
+            let table = Arc::clone(&self.table);
+            write(Box::new(move || table.stage(&changes)));
+        }
+        Ok(())
     }
 
     /// Writes entries and forgets those that are over, durably; then memory has the same.
     fn write(&self, held: &mut Held, changed: Vec<Entry>, today: Date) -> Result<(), StateError> {
+        let (changes, over) = self.changes(held, &changed, today)?;
+        if !changes.is_empty() {
+            self.table.change(&changes)?;
+        }
+        held.take(changed, &over, today);
+        Ok(())
+    }
+
+    /// What is to be written, and which entries are over: looked for once a day.
+    fn changes(
+        &self,
+        held: &Held,
+        changed: &[Entry],
+        today: Date,
+    ) -> Result<(Changes, Vec<u64>), StateError> {
         let mut changes: Changes = Vec::with_capacity(changed.len() + 1);
-        for entry in &changed {
+        for entry in changed {
             let value = serde_json::to_vec(entry).map_err(|_| StateError::DoesNotOpen)?;
             changes.push((key(entry.id), Some(value)));
         }
-        let is_over = |entry: &&Entry| entry.is_over(today, self.settings.keep_months);
-        let over: Vec<u64> = held
-            .entries
-            .values()
-            .filter(is_over)
-            .map(|entry| entry.id)
-            .collect();
-        changes.extend(over.iter().map(|id| (key(*id), None)));
-        if changes.is_empty() {
-            return Ok(());
+        let mut over = Vec::new();
+        if held.swept != Some(today) {
+            let is_over = |entry: &&Entry| entry.is_over(today, self.settings.keep_months);
+            over.extend(held.entries.values().filter(is_over).map(|entry| entry.id));
+            changes.extend(over.iter().map(|id| (key(*id), None)));
         }
-        changes.push((NEXT.to_vec(), Some(held.next.to_be_bytes().to_vec())));
-        self.table.change(&changes)?;
-        for entry in changed {
-            held.add(entry);
+        if !changes.is_empty() {
+            changes.push((NEXT.to_vec(), Some(held.next.to_be_bytes().to_vec())));
         }
-        for id in over {
-            if let Some(entry) = held.entries.remove(&id) {
-                held.by_person.remove(&(entry.kind, entry.person, entry.case));
-            }
-        }
-        Ok(())
+        Ok((changes, over))
     }
 
     /// All that are kept, the longest overdue first, settled ones last.

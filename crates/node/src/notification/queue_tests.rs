@@ -6,7 +6,7 @@ use jiff::civil::date;
 
 use super::*;
 use crate::notification::entry::Deferral;
-use crate::state::StateKey;
+use crate::state::{StateKey, Write};
 
 const NUMBERS: [&str; 2] = ["999990019", "999990020"];
 
@@ -76,7 +76,10 @@ fn ask(queue: &Queue, case: &str, persons: &[(&str, AgeBracket, Option<&str>)]) 
         .collect();
     let covenant = covenant();
     let purpose = covenant.purposes()[0].code.clone();
-    queue.asked(&covenant, &purpose, case, "jansen", &asked).unwrap();
+    let write = |write: Write| write().unwrap();
+    queue
+        .asked(&covenant, &purpose, case, "jansen", &asked, write)
+        .unwrap();
 }
 
 #[test]

@@ -146,7 +146,7 @@ impl Node {
     /// [`Failure`] if the hub's published files cannot be read. What is wrong with the entry is no error but a step.
     pub async fn check_entry(&self, row: &RowView) -> Result<EntryCheck, Failure> {
         let (verifier, policy) = (
-            self.inquirer.verifier.clone(),
+            self.inquirer.notes.verifier().clone(),
             self.inquirer.heads.policy().clone(),
         );
         let (index, of) = (row.log_index, verifier.clone());

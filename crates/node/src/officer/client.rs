@@ -98,7 +98,7 @@ impl Officer<'_> {
             link,
             heads,
             state,
-            verifier,
+            notes,
             clock,
             ..
         } = self.inquirer;
@@ -119,7 +119,7 @@ impl Officer<'_> {
             oin: &own.oin,
             now: clock.now(),
         };
-        let checked = asked.verify(verifier, &response).and_then(|verified| {
+        let checked = asked.verify(notes.verifier(), &response).and_then(|verified| {
             let (head, proofs) = (verified.head, &verified.consistency);
             heads.accept_history(&named, head, &response.checkpoint, proofs)?;
             Ok(verified)

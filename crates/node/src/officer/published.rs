@@ -60,7 +60,7 @@ impl Officer<'_> {
         progress: Arc<dyn Fn(Progress) + Send + Sync>,
     ) -> Result<VerifyView, OfficerError> {
         let link = Arc::clone(&self.inquirer.link);
-        let verifier = self.inquirer.verifier.clone();
+        let verifier = self.inquirer.notes.verifier().clone();
         let heads = self.inquirer.heads.all();
         let runtime = Handle::current();
         let checking = tokio::task::spawn_blocking(move || {

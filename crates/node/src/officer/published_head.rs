@@ -84,7 +84,7 @@ impl Node {
     /// [`Failure`] if the hub cannot be reached, or what it publishes is not signed by the log.
     pub async fn published_head(&self) -> Result<Option<PublishedHead>, Failure> {
         let (verifier, policy) = (
-            self.inquirer.verifier.clone(),
+            self.inquirer.notes.verifier().clone(),
             self.inquirer.heads.policy().clone(),
         );
         let note = self.with_hub(ReadTile::checkpoint).await?;

@@ -225,13 +225,13 @@ impl Run<'_> {
             let result = match self.ready(number, &mut asked, &mut again).await {
                 Ok(prepared) => {
                     let sent = self.node.inquirer.send(&prepared, again).await;
-                    sent.map(|answer| (prepared, answer))
+                    sent.map(|proven| (prepared, proven))
                 }
                 Err(Stop::Ask(error)) => Err(error),
                 Err(Stop::Failure(failure)) => return Err(failure),
             };
             again = true;
-            let (prepared, answer) = match result {
+            let (prepared, proven) = match result {
                 Ok(done) => done,
                 Err(error) if error.may_pass() => {
                     tries += 1;
@@ -248,13 +248,13 @@ impl Run<'_> {
                 }
                 Err(error) => return Err(error.into()),
             };
+            // First, so that a stop in between cannot leave somebody uninformed.
+            let question = self.node.question(question(&self.frame, asked.persons.clone()))?;
+            let inquirer = &self.node.inquirer;
+            let answer = inquirer.settle(&question, proven, prepared.covenant()).await?;
             let view = Self::answered(&asked, &prepared, &answer);
             let verdict = self.verdict(&answer);
             if matches!(verdict, Verdict::Answered) {
-                // First, so that a stop in between cannot leave somebody uninformed.
-                let question = self.node.question(question(&self.frame, asked.persons.clone()))?;
-                let inquirer = &self.node.inquirer;
-                inquirer.notify(&question, &answer, prepared.covenant()).await?;
                 self.store.answer(self.id, number, &view).await?;
                 self.done.fetch_add(view.persons.len() as u64, Ordering::Relaxed);
                 self.say();

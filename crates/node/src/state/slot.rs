@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use hitmachine_store::{DbError, Tree};
+use hitmachine_store::Tree;
 
 use super::{BATCHES, Bytes, LocalChange, META, State, StateError, SyncMark, batch_key, pack, unpack};
 
@@ -61,7 +61,7 @@ impl Slot {
     pub fn forget_others(state: &Arc<State>, kept: &[[u8; 8]]) -> Result<(), StateError> {
         let mut suffixes = Vec::new();
         for name in state.meta.scan_prefix(KEY_CHECK).keys() {
-            let name = name.map_err(DbError::from)?;
+            let name = name?;
             let name = std::str::from_utf8(&name).map_err(|_| StateError::DoesNotOpen)?;
             suffixes.extend(name.strip_prefix(KEY_CHECK).map(str::to_owned));
         }
@@ -82,7 +82,7 @@ impl Slot {
     pub fn forget(&self) -> Result<(), StateError> {
         self.start_generation(SyncMark::default())?;
         let name = self.name(KEY_CHECK);
-        self.state.meta.remove(name).map_err(DbError::from)?;
+        self.state.meta.remove(name)?;
         Ok(self.state.db.commit()?)
     }
 
@@ -97,7 +97,7 @@ impl Slot {
     fn put(&self, name: &str, value: &[u8]) -> Result<(), StateError> {
         let name = self.name(name);
         let sealed = self.state.seal(META, name.as_bytes(), value)?;
-        self.state.meta.insert(name, sealed).map_err(DbError::from)?;
+        self.state.meta.insert(name, sealed)?;
         Ok(())
     }
 
@@ -161,7 +161,7 @@ impl Slot {
     /// # Errors
     /// [`StateError`].
     pub fn start_generation(&self, mark: SyncMark) -> Result<(), StateError> {
-        self.batches.clear().map_err(DbError::from)?;
+        self.batches.clear()?;
         self.set_mark(mark)
     }
 
@@ -174,9 +174,7 @@ impl Slot {
         for (sequence, changes) in batches {
             let key = batch_key(mark.generation, *sequence);
             let value = pack(changes);
-            self.batches
-                .insert(key, self.state.seal(&tree, &key, &value)?)
-                .map_err(DbError::from)?;
+            self.batches.insert(key, self.state.seal(&tree, &key, &value)?)?;
         }
         self.set_mark(mark)
     }
@@ -192,7 +190,7 @@ impl Slot {
     ) -> Result<(), StateError> {
         let tree = self.tree();
         for (item, expected) in self.batches.scan_prefix(generation.to_be_bytes()).zip(1u64..) {
-            let (key, sealed) = item.map_err(DbError::from)?;
+            let (key, sealed) = item?;
             if *key != batch_key(generation, expected) {
                 return Err(StateError::DoesNotOpen);
             }

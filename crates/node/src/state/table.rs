@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hitmachine_store::{Batch, DbError, Tree};
+use hitmachine_store::{Batch, Tree};
 use zeroize::Zeroizing;
 
 use super::{State, StateError};
@@ -37,7 +37,7 @@ impl Table {
     /// # Errors
     /// [`StateError`].
     pub fn get(&self, key: &[u8]) -> Result<Option<Zeroizing<Vec<u8>>>, StateError> {
-        let sealed = self.tree.get(key).map_err(DbError::from)?;
+        let sealed = self.tree.get(key)?;
         sealed
             .map(|sealed| self.state.open_value(self.name, key, &sealed))
             .transpose()
@@ -49,6 +49,15 @@ impl Table {
     /// # Errors
     /// [`StateError`]; then none or all of them may be there at the next start.
     pub fn change<K: AsRef<[u8]>>(&self, changes: &[(K, Option<Vec<u8>>)]) -> Result<(), StateError> {
+        self.stage(changes)?;
+        Ok(self.state.db.commit()?)
+    }
+
+    /// Changes values together; durable with the next commit of the state, whoever makes it.
+    ///
+    /// # Errors
+    /// [`StateError`].
+    pub(crate) fn stage<K: AsRef<[u8]>>(&self, changes: &[(K, Option<Vec<u8>>)]) -> Result<(), StateError> {
         let mut batch = Batch::default();
         for (key, value) in changes {
             let key = key.as_ref();
@@ -57,8 +66,7 @@ impl Table {
                 None => batch.remove(key),
             }
         }
-        self.tree.apply_batch(batch).map_err(DbError::from)?;
-        Ok(self.state.db.commit()?)
+        Ok(self.tree.apply_batch(batch)?)
     }
 
     /// All keys from this one on, ascending, without opening their values.
@@ -67,7 +75,7 @@ impl Table {
     /// [`StateError`].
     pub fn keys(&self, from: &[u8]) -> Result<Vec<Vec<u8>>, StateError> {
         let keys = self.tree.range(from..).keys();
-        keys.map(|key| Ok(key.map_err(DbError::from)?.to_vec())).collect()
+        keys.map(|key| Ok(key?.to_vec())).collect()
     }
 
     /// The values of the last keys, descending by key.
@@ -78,7 +86,7 @@ impl Table {
         let items = self.tree.iter().rev().take(most);
         items
             .map(|item| {
-                let (key, sealed) = item.map_err(DbError::from)?;
+                let (key, sealed) = item?;
                 self.state.open_value(self.name, &key, &sealed)
             })
             .collect()
@@ -92,7 +100,7 @@ impl Table {
         self.tree
             .scan_prefix(prefix)
             .map(|item| {
-                let (key, sealed) = item.map_err(DbError::from)?;
+                let (key, sealed) = item?;
                 let value = self.state.open_value(self.name, &key, &sealed)?;
                 Ok((key.to_vec(), value))
             })
