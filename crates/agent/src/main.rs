@@ -5,9 +5,12 @@ mod commands;
 use std::process::ExitCode;
 
 use clap::Parser;
-use hitmachine_service::{console, exit};
+use hitmachine_service::{console, exit, memory};
 
 fn main() -> ExitCode {
+    if let Err(error) = memory::keep_private() {
+        return console::fail("hitmachine-node", &error, exit::REFUSED);
+    }
     match commands::Arguments::try_parse() {
         Ok(arguments) => commands::run(arguments),
         // clap repeats what it does not understand, and that could be a person's number.

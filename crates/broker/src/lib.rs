@@ -31,4 +31,4 @@ pub use agreement::AgreementError;
 pub use config::BrokerConfig;
 pub use epochs::EpochsError;
 pub use indexer::IndexingError;
-pub use start::{Running, StartError, check, move_store_aside, rebuild_index, run, run_reloading};
+pub use start::{Running, StartError, check, move_store_aside, rebuild_index, run, run_in, run_reloading};

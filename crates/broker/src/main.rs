@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use hitmachine_broker::{BrokerConfig, move_store_aside, run_reloading};
-use hitmachine_service::{console, exit, shutdown, telemetry};
+use hitmachine_broker::{BrokerConfig, StartError, move_store_aside, run_reloading};
+use hitmachine_service::{console, exit, memory, shutdown, telemetry};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// The hub: takes registrations from partners' nodes, answers at which organisation a person is known, and logs each
@@ -79,6 +79,9 @@ fn bar(message: &str) -> ProgressBar {
 }
 
 fn main() -> ExitCode {
+    if let Err(error) = memory::keep_private() {
+        return fail(&error, exit::REFUSED);
+    }
     let command = Arguments::parse().command;
     let (Command::Serve { config }
     | Command::Check { config }
@@ -95,7 +98,7 @@ fn main() -> ExitCode {
                 console::print_line("configuration, covenant, keys and certificates are in order");
                 ExitCode::SUCCESS
             }
-            Err(error) => fail(&error, error.exit_code()),
+            Err(error) => fail_start(&error),
         },
         Command::RebuildIndex { .. } => {
             let bar = bar("Indexing entries");
@@ -147,9 +150,23 @@ fn serve(config: BrokerConfig) -> ExitCode {
         };
         Box::pin(run_reloading(config, stop, reload, |_| ()))
             .await
-            .map_err(|error| fail(&error, error.exit_code()))
+            .map_err(|error| fail_start(&error))
     });
     served.map_or_else(|code| code, |()| ExitCode::SUCCESS)
+}
+
+/// As [`fail`], with what to do about it.
+fn fail_start(error: &StartError) -> ExitCode {
+    match error.remedy() {
+        Some(remedy) => {
+            console::complain(format_args!(
+                "hitmachine-broker: {}; {remedy}",
+                console::chain(error)
+            ));
+            ExitCode::from(error.exit_code())
+        }
+        None => fail(error, error.exit_code()),
+    }
 }
 
 fn fail(error: &dyn Error, code: u8) -> ExitCode {

@@ -4,10 +4,10 @@ mod alarms;
 mod trend;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hitmachine_audit::{
-    LogReader, Opening, Period, Processing, ReadError, StoredContent, StoredEntry, completeness,
+    Incomplete, LogReader, Opening, Period, Processing, ReadError, StoredContent, StoredEntry, completeness,
 };
 use hitmachine_core::record::{Kind, Outcome};
 use hitmachine_core::statistics::{DEFAULT_THRESHOLD, statistics};
@@ -30,6 +30,11 @@ use crate::overview;
 
 /// How long a search waits for the index to have everything that the log had when it came.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long completeness waits for an erasure that is under way. One that takes longer has failed, or shows as such.
+const ERASURE_PATIENCE: Duration = Duration::from_secs(30);
+/// Pause before it reads the log again.
+const ERASURE_PAUSE: Duration = Duration::from_millis(50);
+
 /// Why an action has no result.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -196,6 +201,19 @@ impl Office {
         }
     }
 
+    /// Reads the whole log. Entries whose erasure is under way look lost until it is done, so then it is read again.
+    async fn complete(&self) -> Result<v1::CompletenessReport, ActError> {
+        let begun = Instant::now();
+        loop {
+            let reader = self.reader.clone();
+            let (report, erasing) = blocking(move || Ok(complete(&reader))).await?;
+            if !erasing || begun.elapsed() > ERASURE_PATIENCE {
+                return Ok(report);
+            }
+            tokio::time::sleep(ERASURE_PAUSE).await;
+        }
+    }
+
     async fn find(self: &Arc<Self>, permit: &OfficerPermit, action: &Action) -> Result<Answer, ActError> {
         let covenant = Arc::clone(permit.covenant());
         Ok(match action {
@@ -232,8 +250,7 @@ impl Office {
                 .await?)
             }
             Action::Completeness(_) => {
-                let reader = self.reader.clone();
-                let report = blocking(move || Ok(complete(&reader))).await?;
+                let report = self.complete().await?;
                 if report.broken {
                     self.alarms.raise("log_incomplete", "");
                 }
@@ -510,9 +527,11 @@ fn table(index: &AuditIndex, wanted: &v1::Statistics) -> Result<v1::StatisticsTa
     })
 }
 
-fn complete(reader: &LogReader) -> v1::CompletenessReport {
+/// What the log has of every entry, and whether what it misses is being erased at this moment.
+fn complete(reader: &LogReader) -> (v1::CompletenessReport, bool) {
     let found = completeness(reader, &mut |_, _| ());
-    v1::CompletenessReport {
+    let erasing = matches!(found.first_bad, Some((_, Incomplete::Unfinished(_))));
+    let report = v1::CompletenessReport {
         entries: found.entries,
         control: found.control,
         whole: found.open,
@@ -523,5 +542,6 @@ fn complete(reader: &LogReader) -> v1::CompletenessReport {
         reason: found
             .first_bad
             .map_or_else(String::new, |(_, reason)| reason.code().to_owned()),
-    }
+    };
+    (report, erasing)
 }

@@ -14,6 +14,7 @@ use hitmachine_audit::tiles::{PublishError, PublishedFolder};
 use hitmachine_audit::{
     CommitHandle, Disk, LogReader, LogVerifier, Publisher, ReadTile, SignedHead, TilePath,
 };
+use hitmachine_service::pages::{PageLimits, serve_pages};
 use tokio::net::TcpListener;
 
 use crate::metrics::Metrics;
@@ -161,9 +162,7 @@ pub(crate) async fn serve(
         .route("/checkpoint", get(checkpoint))
         .route("/tile/{*path}", get(tile))
         .with_state(publication);
-    axum::serve(listener, router)
-        .with_graceful_shutdown(shutdown)
-        .await
+    serve_pages(listener, None, router, PageLimits::default(), shutdown).await
 }
 
 async fn checkpoint(State(publication): State<Publication>) -> Response {

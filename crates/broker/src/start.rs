@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use hitmachine_audit::tiles::PublishError;
 use hitmachine_audit::{
-    CommitError, Committer, CommitterOptions, Disk, EraseError, HeadConflict, Log, LogConfig, LogSigner,
-    NoteError, OpenError, Origin, Policy, PolicyError, ReadError, RealDisk, WrappingKey,
+    CommitError, Committer, CommitterOptions, Disk, EraseError, HeadConflict, KeyRingError, Log, LogConfig,
+    LogSigner, NoteError, OpenError, Origin, Policy, PolicyError, ReadError, RealDisk, WrappingKey,
 };
 use hitmachine_core::covenant::{Document, acceptance};
 use hitmachine_core::{Clock, Covenant, StoreError, SystemClock};
@@ -18,6 +18,7 @@ use hitmachine_proto::v1;
 use hitmachine_pseudonym::{SelfTestError, self_test};
 use hitmachine_service::exit;
 use hitmachine_service::metrics::{MetricsError, bind_metrics, serve_metrics};
+use hitmachine_service::network::{Bind, Listen as _, Tcp};
 use hitmachine_service::secret::{Purpose, SecretError, SecretFile};
 use hitmachine_service::server::{ServeError, ServerMetrics, serve};
 use hitmachine_service::tls::{TlsError, install_provider, server_config};
@@ -164,7 +165,11 @@ impl StartError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::SelfTest(_)
-            | Self::Log(OpenError::Damaged { .. })
+            | Self::Log(
+                OpenError::Damaged { .. }
+                | OpenError::Identity
+                | OpenError::Keys(KeyRingError::Sealed { .. } | KeyRingError::NextId),
+            )
             | Self::Contradicted { .. }
             | Self::Covenant(AgreementError::NotAccepted { .. } | AgreementError::Damaged)
             | Self::Epochs(
@@ -187,6 +192,36 @@ impl StartError {
             | Self::PolicyUnsuitable(_)
             | Self::Origin(_) => exit::USAGE,
             _ => exit::REFUSED,
+        }
+    }
+}
+
+impl StartError {
+    /// What to do about it, where the text of the error itself does not say so.
+    pub fn remedy(&self) -> Option<&'static str> {
+        match self {
+            Self::Log(OpenError::Identity) => Some(
+                "set the name and the signing key that this log was made with, or put the log back from the newest backup",
+            ),
+            Self::Log(
+                OpenError::Damaged { .. }
+                | OpenError::Keys(KeyRingError::Sealed { .. } | KeyRingError::NextId),
+            ) => Some(
+                "keep these files as evidence, and put log and period keys back from the newest backup: nodes that saw \
+                 more of the log than there is will say so",
+            ),
+            Self::Publish(error) if !matches!(**error, PublishError::Io(_)) => Some(
+                "if the log is right, move the folder audit/tiles away and start again, and it is made anew; else put log \
+                 and period keys back from the newest backup",
+            ),
+            Self::Tables(TableError::Db(DbError::Damaged(_))) => {
+                Some("the covenant is then taken anew, and notices that wait are made again from the log")
+            }
+            Self::Tables(TableError::Damaged(_)) | Self::Covenant(AgreementError::Damaged) => Some(
+                "put the folder tables back from a backup, or move it away and start again: the covenant is then taken \
+                 anew, and notices that wait are made again from the log",
+            ),
+            _ => None,
         }
     }
 }
@@ -243,9 +278,30 @@ pub async fn run_reloading(
     reload: Arc<Notify>,
     ready: impl FnOnce(Running) + Send,
 ) -> Result<(), StartError> {
+    Box::pin(run_in(
+        config,
+        (Arc::new(SystemClock), Tcp),
+        shutdown,
+        reload,
+        ready,
+    ))
+    .await
+}
+
+/// As [`run_reloading`], with a clock and a network of one's own. Metrics and the published log, where they are
+/// configured, are on the machine's.
+///
+/// # Errors
+/// [`StartError`].
+pub async fn run_in(
+    config: BrokerConfig,
+    (clock, network): (Arc<dyn Clock>, impl Bind),
+    shutdown: impl Future<Output = ()> + Send + 'static,
+    reload: Arc<Notify>,
+    ready: impl FnOnce(Running) + Send,
+) -> Result<(), StartError> {
     install_provider();
     self_test()?;
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let tls = server_config(&config.tls.identity(), &config.tls.authority)?;
     let loading = (config.clone(), Arc::clone(&clock));
     let loaded = tokio::task::spawn_blocking(move || Loaded::read(&loading.0, loading.1)).await;
@@ -254,8 +310,8 @@ pub async fn run_reloading(
     server_metrics.register(&mut loaded.registry);
     let address = config.listen;
     let listen = |source| StartError::Listen { address, source };
-    let listener = TcpListener::bind(address).await.map_err(listen)?;
-    let address = listener.local_addr().map_err(listen)?;
+    let listener = network.bind(address).await.map_err(listen)?;
+    let address = listener.address().map_err(listen)?;
     let (trigger, stopping) = hitmachine_service::shutdown::channel();
 
     let mut tasks = JoinSet::new();

@@ -300,7 +300,14 @@ impl Guide {
             .to_str()
             .filter(|name| !name.contains(['"', '\\']) && !name.chars().any(char::is_control))
             .ok_or_else(|| usage("--pepper: not a path that a configuration can name"))?;
-        if !path.exists() {
+        if path.exists() {
+            // One that was cut off while it was written must not get into the configuration: with a section that names
+            // it there would be no way on but by hand.
+            let (made_for, _) = SecretFile::read(&path, Purpose::Pepper).map_err(|error| refused(&error))?;
+            if made_for != number {
+                return Err(usage(format!("{name} holds the pepper of epoch {made_for}")));
+            }
+        } else {
             SecretFile::write_new(&path, Purpose::Pepper, number, &*random()?)
                 .map_err(|error| refused(&error))?;
         }

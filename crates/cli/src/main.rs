@@ -11,7 +11,7 @@ use std::error::Error;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use hitmachine_service::console;
+use hitmachine_service::{console, exit, memory};
 
 /// Tools of the Hitmachine, the hit/no-hit hub for Zorg- en Veiligheidshuizen: see it work, and set up your own.
 ///
@@ -45,6 +45,9 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    if let Err(error) = memory::keep_private() {
+        return console::fail("hitmachine", &error, exit::REFUSED);
+    }
     let done = match Arguments::parse().command {
         Command::Demo(arguments) => demo::run(arguments),
         Command::Keys(command) => keys::run(&command),

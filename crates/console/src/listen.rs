@@ -6,24 +6,16 @@ use std::time::Duration;
 
 use axum::Router;
 use hitmachine_node::config::ConsoleSection;
+use hitmachine_service::pages::{PageLimits, serve_pages};
 use hitmachine_service::tls::{TlsError, pages_config};
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
-use tokio::time::{sleep, timeout};
-use tokio_rustls::TlsAcceptor;
+use tokio::net::TcpListener;
 
 use crate::oidc::OidcConfigError;
 
-/// Connections at the same time; more wait.
+/// Connections at the same time. When there are more, whoever has the most makes room.
 const MOST_CONNECTIONS: usize = 256;
-/// For the handshake, and for the head of a request.
-const PATIENCE: Duration = Duration::from_secs(10);
 /// After which a connection is closed, whatever it does; a page or an upload is done by then.
 const LONGEST: Duration = Duration::from_mins(10);
-/// After the operating system refused a connection, mostly because files ran out.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Why a console does not open.
 #[derive(Debug, thiserror::Error)]
@@ -63,52 +55,9 @@ pub(crate) async fn serve(
     tls: Option<Arc<rustls::ServerConfig>>,
     router: Router,
 ) -> std::io::Result<()> {
-    let slots = Arc::new(Semaphore::new(MOST_CONNECTIONS));
-    let tls = tls.map(TlsAcceptor::from);
-    loop {
-        let slot = Arc::clone(&slots)
-            .acquire_owned()
-            .await
-            .map_err(std::io::Error::other)?;
-        let (tcp, _) = match listener.accept().await {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                tracing::warn!(%error, "connection to the console not accepted");
-                sleep(ACCEPT_PAUSE).await;
-                continue;
-            }
-        };
-        let (tls, router) = (tls.clone(), router.clone());
-        tokio::spawn(async move {
-            let _slot = slot;
-            // A connection that breaks is the browser's business.
-            let _ = timeout(LONGEST, connection(tcp, tls, router)).await;
-        });
-    }
-}
-
-async fn connection(tcp: TcpStream, tls: Option<TlsAcceptor>, router: Router) {
-    match tls {
-        None => http(tcp, router).await,
-        Some(tls) => {
-            if let Ok(Ok(stream)) = timeout(PATIENCE, tls.accept(tcp)).await {
-                http(stream, router).await;
-            }
-        }
-    }
-}
-
-async fn http<S>(stream: S, router: Router)
-where
-    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
-{
-    let served = hyper::server::conn::http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(PATIENCE)
-        .max_headers(64)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
-        .await;
-    if let Err(error) = served {
-        tracing::debug!(%error, "connection to the console ended");
-    }
+    let limits = PageLimits {
+        connections: MOST_CONNECTIONS,
+        longest: LONGEST,
+    };
+    serve_pages(listener, tls, router, limits, std::future::pending()).await
 }

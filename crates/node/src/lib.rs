@@ -26,6 +26,8 @@ pub mod control;
 pub mod covenant_view;
 pub mod epochs;
 pub mod failure;
+#[doc(hidden)]
+pub mod fuzz;
 mod heads;
 pub mod health;
 mod html;
@@ -54,4 +56,4 @@ pub use alarm::Alarm;
 pub use config::NodeConfig;
 pub use heads::BackingError;
 pub use link::{Link, LinkError, Own};
-pub use node::{Node, OpenError};
+pub use node::{Node, OpenError, Surroundings};

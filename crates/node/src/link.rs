@@ -19,6 +19,7 @@ use hitmachine_proto::v1::witness_service_client::WitnessServiceClient;
 use hitmachine_proto::{MAX_MESSAGE_BYTES, query, v1};
 use hitmachine_pseudonym::{DeploymentId, DeploymentKind};
 use hitmachine_service::client::{ConnectError, ShownCertificate, classify, connect_lazy_seeing};
+use hitmachine_service::network::Dial;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::Channel;
 use tonic::{Request, Status};
@@ -134,16 +135,16 @@ impl Link {
     /// # Errors
     /// [`LinkError::Connect`] if address or server name have no valid form.
     pub fn new(
-        address: &str,
-        server_name: &str,
+        (address, server_name): (&str, &str),
         tls: Arc<rustls::ClientConfig>,
+        network: Arc<dyn Dial>,
         own: Own,
         keys: Arc<Keys>,
         timeout: Duration,
         agreements: Arc<Agreements>,
     ) -> Result<Self, LinkError> {
         let certificate = ShownCertificate::default();
-        let channel = connect_lazy_seeing(address, server_name, tls, certificate.clone());
+        let channel = connect_lazy_seeing(address, server_name, tls, certificate.clone(), network);
         Ok(Self {
             channel: channel.map_err(LinkError::Connect)?,
             certificate,

@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use hitmachine_pseudonym::KeyEpoch;
+use tokio::time::Instant;
 
 use crate::control::{bind, listen};
 use crate::node::Node;

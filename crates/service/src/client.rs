@@ -16,7 +16,6 @@ use jiff::Timestamp;
 use rustls::crypto::SupportedKxGroup;
 use rustls::{ClientConfig, NamedGroup};
 use rustls_pki_types::{CertificateDer, ServerName};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tonic::transport::{Channel, Endpoint, Uri};
@@ -24,6 +23,7 @@ use tonic::transport::{Channel, Endpoint, Uri};
 pub(crate) use self::error::is_about_a_certificate;
 pub use self::error::{ConnectError, classify};
 use self::opened::Opened;
+use crate::network::{Dial, Tcp};
 use crate::tls::certificate::validity;
 
 /// Time for the TCP connection.
@@ -31,10 +31,14 @@ const TCP_TIMEOUT: Duration = Duration::from_secs(2);
 /// Time for the TLS handshake and the server's first bytes.
 const TLS_TIMEOUT: Duration = Duration::from_secs(5);
 /// Interval of signs of life and patience for them. Without them a channel stays on a dead connection after a
-/// network break and answers nothing any more, even when the network is back.
+/// network break and answers nothing any more, even when the network is back. Together they are less than the time
+/// that a question has, so that it can be sent again on another connection. A sign of life waits behind what was sent
+/// before it: with less patience, or more under way, a slow line would be taken for a dead one. These two let one
+/// stream be alive on a line of half a megabit a second.
 const KEEP_ALIVE: Duration = Duration::from_secs(2);
+const KEEP_ALIVE_PATIENCE: Duration = Duration::from_secs(5);
 /// Bytes under way per stream and per connection; the mirror of [`crate::server::ServerLimits`].
-const STREAM_WINDOW: u32 = 1024 * 1024;
+const STREAM_WINDOW: u32 = 256 * 1024;
 const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
 
 /// Opens a channel to `endpoint` (`host:port`) whose certificate must be for `server_name`. The channel connects
@@ -83,10 +87,12 @@ pub fn connect_lazy(
     server_name: &str,
     tls: Arc<ClientConfig>,
 ) -> Result<Channel, ConnectError> {
-    connect_lazy_seeing(endpoint, server_name, tls, ShownCertificate::default())
+    let (shown, network) = (ShownCertificate::default(), Arc::new(Tcp));
+    connect_lazy_seeing(endpoint, server_name, tls, shown, network)
 }
 
-/// [`connect_lazy`] that remembers in `shown` until when the other side's certificate is valid.
+/// [`connect_lazy`] over a network of one's own, which remembers in `shown` until when the other side's certificate is
+/// valid.
 ///
 /// # Errors
 /// [`ConnectError::Endpoint`] and [`ConnectError::ServerName`].
@@ -95,9 +101,11 @@ pub fn connect_lazy_seeing(
     server_name: &str,
     tls: Arc<ClientConfig>,
     shown: ShownCertificate,
+    network: Arc<dyn Dial>,
 ) -> Result<Channel, ConnectError> {
     let target = Target {
         shown,
+        network,
         ..Target::new(endpoint, server_name, tls)?
     };
     let connector = tower::service_fn(move |_: Uri| target.clone().open());
@@ -120,7 +128,7 @@ fn settings(server_name: &str) -> Result<Endpoint, ConnectError> {
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .http2_keep_alive_interval(KEEP_ALIVE)
-        .keep_alive_timeout(KEEP_ALIVE)
+        .keep_alive_timeout(KEEP_ALIVE_PATIENCE)
         .keep_alive_while_idle(true))
 }
 
@@ -131,6 +139,7 @@ struct Target {
     server_name: ServerName<'static>,
     tls: TlsConnector,
     shown: ShownCertificate,
+    network: Arc<dyn Dial>,
 }
 
 impl Target {
@@ -147,6 +156,7 @@ impl Target {
             server_name,
             tls: TlsConnector::from(tls),
             shown: ShownCertificate::default(),
+            network: Arc::new(Tcp),
         })
     }
 
@@ -154,13 +164,10 @@ impl Target {
         let unreachable = |kind| ConnectError::Unreachable { kind };
         let timed_out = |_| unreachable(std::io::ErrorKind::TimedOut);
         let io = |error: std::io::Error| classify(&error).unwrap_or(unreachable(error.kind()));
-        let tcp = timeout(TCP_TIMEOUT, TcpStream::connect(&*self.address))
-            .await
-            .map_err(timed_out)?
-            .map_err(io)?;
-        tcp.set_nodelay(true).map_err(io)?;
+        let dialled = timeout(TCP_TIMEOUT, self.network.dial(&self.address)).await;
+        let plain = dialled.map_err(timed_out)?.map_err(io)?;
         let greeting = async {
-            let stream = self.tls.connect(self.server_name, tcp).await.map_err(io)?;
+            let stream = self.tls.connect(self.server_name, plain).await.map_err(io)?;
             let session = stream.get_ref().1;
             self.shown.saw(session.peer_certificates().and_then(<[_]>::first));
             let group = session

@@ -4,20 +4,23 @@
 //! Nothing here knows a person, a token or a rule; `hitmachine-core` and the programs do. Two things are left to
 //! others on purpose:
 //!
-//! - **Hardening of the process** (`RLIMIT_CORE=0`, `PR_SET_DUMPABLE=0`, no swap) needs system calls that safe Rust
-//!   does not offer, and this workspace forbids `unsafe`. The systemd unit files do it; a process started by hand
-//!   does not have it.
+//! - **Keeping keys out of swap.** The systemd unit files do it; a process started by hand does not have it. Core dumps
+//!   each program forbids by itself: [`memory::keep_private`].
 //! - **Which certificate belongs to which partner.** [`tls`] proves that the peer holds a certificate of the
 //!   configured authority and reads the OIN from it; the covenant decides what that OIN may do.
 //!
-//! The usual order in `main`: [`telemetry::init_logging`], [`tls::install_provider`], [`config::load`],
-//! [`tls::server_config`], [`server::serve`] until [`shutdown::signal`], then an [`exit`] code.
+//! The usual order in `main`: [`memory::keep_private`], [`telemetry::init_logging`], [`tls::install_provider`],
+//! [`config::load`], [`tls::server_config`], [`server::serve`] until [`shutdown::signal`], then an [`exit`] code.
 
 pub mod client;
 pub mod config;
 pub mod console;
 pub mod exit;
+pub mod memory;
 pub mod metrics;
+pub mod network;
+pub mod pages;
+pub mod places;
 pub mod secret;
 pub mod server;
 pub mod shutdown;

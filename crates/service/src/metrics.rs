@@ -13,6 +13,8 @@ use prometheus_client::registry::Registry;
 use serde::Deserialize;
 use tokio::net::TcpListener;
 
+use crate::pages::{PageLimits, serve_pages};
+
 /// Media type of the `OpenMetrics` text format 1.0.0.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -72,8 +74,7 @@ pub async fn serve_metrics(
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), MetricsError> {
     let router = Router::new().route("/metrics", get(page)).with_state(registry);
-    axum::serve(listener, router)
-        .with_graceful_shutdown(shutdown)
+    serve_pages(listener, None, router, PageLimits::default(), shutdown)
         .await
         .map_err(MetricsError::Serve)
 }

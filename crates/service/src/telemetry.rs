@@ -1,5 +1,6 @@
 //! Logging: `tracing` to standard error, as text for people or as JSON lines for a collector.
 
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::IsTerminal;
 
 use serde::Deserialize;
@@ -54,7 +55,9 @@ pub enum TelemetryError {
 
 /// Sends events of this process to standard error, those that `filter` lets through.
 ///
-/// Libraries that log traffic in detail stay at `info` unless `filter` names them.
+/// Libraries that log traffic in detail stay at `info` unless `filter` names them. A panic is logged with its place and,
+/// if `RUST_BACKTRACE` asks for it, how it came there; not with its words, in which a library may repeat the text at which
+/// it panicked.
 ///
 /// # Errors
 /// [`TelemetryError::Filter`] if `filter` cannot be read, [`TelemetryError::AlreadySet`] at a second call.
@@ -74,7 +77,17 @@ pub fn init_logging(format: LogFormat, filter: &str) -> Result<(), TelemetryErro
             .finish()
             .try_init(),
     }
-    .map_err(TelemetryError::AlreadySet)
+    .map_err(TelemetryError::AlreadySet)?;
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        let backtrace = Backtrace::capture();
+        if backtrace.status() == BacktraceStatus::Captured {
+            tracing::error!(place, %backtrace, "panicked");
+        } else {
+            tracing::error!(place, "panicked");
+        }
+    }));
+    Ok(())
 }
 
 /// `filter` with the quiet libraries capped. Later directives win, so what the filter names itself stays.

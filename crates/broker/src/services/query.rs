@@ -5,6 +5,7 @@ use std::sync::Arc;
 use hitmachine_core::ldv::trace_id_of;
 use hitmachine_proto::v1;
 use hitmachine_proto::v1::query_service_server::QueryService;
+use hitmachine_service::server::UnderWay;
 use prost::Message;
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status};
@@ -44,8 +45,13 @@ impl QueryService for Shared {
         }
         let hub = Arc::clone(self.hub()?);
         // What has begun is finished, also when the asker hangs up: a question that a live partner answered must not
-        // be missing from the log.
-        let asking = tokio::spawn(async move { hub.ask(&asker, request.into_inner()).await });
+        // be missing from the log. Until then it counts as the asker's.
+        let under_way = request.extensions().get::<UnderWay>().cloned();
+        let asking = tokio::spawn(async move {
+            let answered = hub.ask(&asker, request.into_inner()).await;
+            drop(under_way);
+            answered
+        });
         let answered = asking
             .await
             .map_err(|_| Status::internal("stopped: an internal task stopped"))?;

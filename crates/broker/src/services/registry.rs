@@ -81,7 +81,7 @@ async fn one_sync(
     let mut taken = Vec::with_capacity(TOGETHER);
     while waiting.recv_many(&mut taken, TOGETHER).await > 0 {
         let mut batches = Vec::with_capacity(taken.len());
-        let mut end = None;
+        let (mut end, mut broken) = (None, None);
         for incoming in taken.drain(..) {
             match incoming {
                 Incoming::Batch(named, sequence, changes) if named == generation => {
@@ -91,13 +91,17 @@ async fn one_sync(
                     return Err(Status::invalid_argument("generation: not the one of this sync"));
                 }
                 Incoming::End(message) => end = Some(message),
-                Incoming::Broken(status) => return Err(status),
+                Incoming::Broken(status) => broken = Some(status),
             }
         }
         if !batches.is_empty() {
             let taken = hub.take_batches(&syncing, batches).await;
             let sequence = taken.map_err(|error| sync_status(&error))?;
             reply(replies, Reply::Acknowledged(v1::SyncAcknowledged { sequence })).await?;
+        }
+        // What came whole before the stream broke is kept: on a bad line each attempt gets further.
+        if let Some(status) = broken {
+            return Err(status);
         }
         if let Some(end) = end {
             let digest = <[u8; 32]>::try_from(end.digest.as_slice());

@@ -5,22 +5,23 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
+
+use crate::network::Stream;
 
 /// Room for the server's first words: a SETTINGS frame with its usual neighbours.
 const GREETING: usize = 256;
 
 /// The connection with the first bytes of the server, which were read to know that it accepted us.
 pub(super) struct Opened {
-    stream: TlsStream<TcpStream>,
+    stream: TlsStream<Box<dyn Stream>>,
     greeting: Vec<u8>,
     given: usize,
 }
 
 impl Opened {
     /// Waits for the first bytes of the server.
-    pub(super) async fn greeted(mut stream: TlsStream<TcpStream>) -> io::Result<Self> {
+    pub(super) async fn greeted(mut stream: TlsStream<Box<dyn Stream>>) -> io::Result<Self> {
         let mut greeting = vec![0; GREETING];
         let count = stream.read(&mut greeting).await?;
         if count == 0 {
