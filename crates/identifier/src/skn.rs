@@ -29,6 +29,10 @@ impl Skn {
                 SknError::Zero
             });
         }
+        // White space is around the digits, not behind the zeros among them.
+        if significant.starts_with(|character: char| character.is_ascii_whitespace()) {
+            return Err(SknError::Character);
+        }
         let digits = Digits::<8>::read(significant, b"")?;
         Self::from_digits(digits::pad(digits.as_bytes()))
     }
@@ -128,5 +132,19 @@ impl From<Fault> for SknError {
             Fault::Character => Self::Character,
             Fault::Length => Self::Length,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_space_behind_leading_zeros_is_no_digit() {
+        for text in ["0 01234567", "00 1", "0\t12345678"] {
+            assert_eq!(Skn::parse(text).err(), Some(SknError::Character), "{text:?}");
+            assert_eq!(Skn::parse_numeric_text(text).err(), Some(SknError::Character));
+        }
+        assert_eq!(Skn::parse(" 0012345678 ").unwrap().expose_secret(), "12345678");
     }
 }

@@ -43,7 +43,7 @@ pub struct CovenantError {
 struct File {
     format: Spanned<u32>,
     id: Spanned<String>,
-    title: String,
+    title: Spanned<String>,
     version: u32,
     valid_from: Spanned<String>,
     valid_until: Spanned<String>,
@@ -374,7 +374,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Covenant, CovenantError> {
     Ok(Covenant {
         version: CovenantVersion(Sha256::digest(bytes).into()),
         id: reader.words(file.id, "id", 64)?,
-        title: file.title,
+        title: reader.words(file.title, "title", 200)?,
         number: file.version,
         valid_from,
         valid_until,

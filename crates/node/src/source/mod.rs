@@ -49,6 +49,8 @@ pub use self::date::{Age, AgeBracket, age_on, class_on};
 use self::issue::Issues;
 pub use self::issue::{DatabaseProblem, IssueKind, MAX_ISSUES, RowIssue, SourceError, Unreached};
 use self::person::PersonReader;
+#[doc(hidden)]
+pub use self::postgresql::tls as database_tls;
 use self::settings::file_name;
 pub use self::settings::{Place, Postgresql, Source};
 use self::table::Format;

@@ -4,7 +4,7 @@
 //! many at a time, so that a large table does not have to fit in memory. One prepared statement is one question: the
 //! protocol refuses a second one behind a semicolon.
 
-mod tls;
+pub mod tls;
 mod value;
 
 use std::error::Error as StdError;

@@ -5,8 +5,11 @@
 //! what it came to when somebody last opened it; so is a merged cell, because only the first of its rows has the
 //! value.
 
+mod parts;
+
 use std::borrow::Cow;
 use std::io::{BufReader, Read, Seek, SeekFrom};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use calamine::{DataRef, Reader, SheetType, Xlsx, XlsxCellReader};
 use jiff::civil::Date;
@@ -15,12 +18,7 @@ use super::cells::{Line, Value, Values, Visit};
 use super::header;
 use super::issue::{IssueKind, SourceError};
 
-const MIB: u64 = 1024 * 1024;
-/// The most that all parts may come to when unpacked, in MiB: a full sheet of a million persons is a third of it.
-const MAX_UNPACKED_MIB: u64 = 768;
-/// The same for the parts that are held in memory as a whole: everything but the sheets.
-const MAX_HELD_MIB: u64 = 192;
-/// Most columns of a header row: as many as Excel has.
+/// Most columns of a sheet: as many as Excel has.
 const MAX_COLUMNS: u32 = 16_384;
 /// Most rows of a sheet, of Excel too.
 const MAX_ROWS: u32 = 1_048_576;
@@ -34,7 +32,19 @@ pub(super) fn each_row<R: Read + Seek>(
     visit: Visit<'_>,
 ) -> Result<Vec<String>, SourceError> {
     recognise(&mut file)?;
-    unpacked_size(&mut file)?;
+    parts::bounded(&mut file)?;
+    // The library is made for files that mean well. A node must not lose its sync, or a person their answer, over a sheet
+    // at which it panics; nothing of what was read so far is used then.
+    let read = catch_unwind(AssertUnwindSafe(|| read_rows(file, sheet, wanted, visit)));
+    read.unwrap_or(Err(SourceError::DamagedSpreadsheet))
+}
+
+fn read_rows<R: Read + Seek>(
+    file: R,
+    sheet: Option<&str>,
+    wanted: &[&str],
+    visit: Visit<'_>,
+) -> Result<Vec<String>, SourceError> {
     let mut book = Xlsx::new(BufReader::new(file)).map_err(damaged)?;
     let sheet = find_sheet(&book, sheet)?;
     let merged = book.merge_cells_by_sheet_name(&sheet).map_err(damaged)?;
@@ -51,7 +61,7 @@ pub(super) fn each_row<R: Read + Seek>(
             return Err(SourceError::Empty);
         };
         if row.iter().any(Found::holds_anything) {
-            break header_names(row)?;
+            break header_names(row);
         }
     };
     let places = header::places(&names, wanted)?;
@@ -149,7 +159,7 @@ impl<R: Read + Seek> Rows<'_, R> {
             value(&cell.value, self.from_1904)
         };
         let (row, column) = cell.pos;
-        if row >= MAX_ROWS {
+        if row >= MAX_ROWS || column >= MAX_COLUMNS {
             return Err(SourceError::DamagedSpreadsheet);
         }
         Ok(Some((row, Found { column, value })))
@@ -191,17 +201,14 @@ fn civil(year: u16, month: u8, day: u8) -> Option<Date> {
     Date::new(year, month, day).ok()
 }
 
-fn header_names(row: Vec<Found>) -> Result<Vec<String>, SourceError> {
+fn header_names(row: Vec<Found>) -> Vec<String> {
     let mut names = Vec::new();
     for found in row {
-        if found.column >= MAX_COLUMNS {
-            return Err(SourceError::DamagedSpreadsheet);
-        }
         names.resize(found.column as usize, String::new());
         let name = found.value.ok().and_then(Value::shown);
         names.push(name.map(Cow::into_owned).unwrap_or_default());
     }
-    Ok(names)
+    names
 }
 
 fn find_sheet<R: Read + Seek>(book: &Xlsx<R>, wanted: Option<&str>) -> Result<String, SourceError> {
@@ -237,33 +244,6 @@ fn recognise(mut file: impl Read + Seek) -> Result<(), SourceError> {
         [b'P', b'K', 3, 4, ..] => Ok(()),
         _ => Err(SourceError::NotASpreadsheet),
     }
-}
-
-/// Unpacks everything once and throws it away, before a library holds parts of it in memory: what the archive says
-/// about its own sizes can be a lie, and a few kilobytes can come to gigabytes.
-fn unpacked_size(mut file: impl Read + Seek) -> Result<(), SourceError> {
-    let broken = |_: zip::result::ZipError| SourceError::DamagedSpreadsheet;
-    let mut archive = zip::ZipArchive::new(BufReader::new(&mut file)).map_err(broken)?;
-    let (mut held, mut all) = (0, 0);
-    for index in 0..archive.len() {
-        let mut part = archive.by_index(index).map_err(broken)?;
-        let is_sheet = part.name().map_err(broken)?.starts_with("xl/worksheets/");
-        let left = MAX_UNPACKED_MIB * MIB - all;
-        let size = std::io::copy(&mut part.by_ref().take(left + 1), &mut std::io::sink());
-        let size = size.map_err(|_| SourceError::DamagedSpreadsheet)?;
-        all += size;
-        if !is_sheet {
-            held += size;
-        }
-        for (size, most_mib) in [(all, MAX_UNPACKED_MIB), (held, MAX_HELD_MIB)] {
-            if size > most_mib * MIB {
-                return Err(SourceError::TooLarge { most_mib });
-            }
-        }
-    }
-    drop(archive);
-    file.seek(SeekFrom::Start(0)).map_err(SourceError::Read)?;
-    Ok(())
 }
 
 /// The library's texts can hold values, so they go no further.

@@ -79,6 +79,14 @@ fn what_is_wrong_is_named_by_line_and_field() {
         ("not TOML", "format = 1", "format = ", 1, "file", ""),
         ("format", "format = 1", "format = 2", 1, "format", "format 1"),
         (
+            "title of two lines",
+            "title = \"Convenant test\"",
+            "title = \"Convenant\\ntest\"",
+            3,
+            "title",
+            "one line",
+        ),
+        (
             "partner twice",
             "id = \"leerplicht\"",
             "id = \"zvh\"",

@@ -19,10 +19,14 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream as Encrypted;
 
 /// Makes connections to servers with a certificate of one authority.
-pub(super) struct Tls(Arc<ClientConfig>);
+pub struct Tls(Arc<ClientConfig>);
 
 impl Tls {
-    pub(super) fn new(authority: &Path) -> Result<Self, TlsError> {
+    /// Of the authority in this file (PEM, one or more roots).
+    ///
+    /// # Errors
+    /// [`TlsError`]: the file is missing or damaged.
+    pub fn new(authority: &Path) -> Result<Self, TlsError> {
         database_config(authority).map(Self)
     }
 }
@@ -43,7 +47,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> MakeTlsConnect<S> for T
 }
 
 /// One connection that is to be made.
-pub(super) struct Connect {
+pub struct Connect {
     connector: TlsConnector,
     name: ServerName<'static>,
 }
@@ -59,7 +63,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> TlsConnect<S> for Conne
 }
 
 /// An encrypted connection.
-pub(super) struct Stream<S>(Encrypted<S>);
+pub struct Stream<S>(Encrypted<S>);
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Stream<S> {
     fn poll_read(

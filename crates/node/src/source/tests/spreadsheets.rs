@@ -28,6 +28,19 @@ impl Book {
     }
 
     fn bytes(&self) -> Vec<u8> {
+        archive(self.parts())
+    }
+
+    /// With another text in one of the parts.
+    fn with(&self, part: &str, from: &str, to: &str) -> Vec<u8> {
+        let mut parts = self.parts();
+        let (_, text) = parts.iter_mut().find(|(name, _)| *name == part).unwrap();
+        assert!(text.contains(from), "{from}");
+        *text = text.replacen(from, to, 1);
+        archive(parts)
+    }
+
+    fn parts(&self) -> [(&'static str, String); 8] {
         const HEAD: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>";
         const MAIN: &str = "xmlns=\"http://schemas.openxmlformats.org/spreadsheetml/2006/main\" xmlns:r=\"http://schemas.openxmlformats.org/officeDocument/2006/relationships\"";
         const RELATIONS: &str = "http://schemas.openxmlformats.org/officeDocument/2006/relationships";
@@ -44,7 +57,7 @@ impl Book {
             "{HEAD}<worksheet {MAIN}><sheetData>{}</sheetData></worksheet>",
             text_row(1, &["naam"])
         );
-        let parts = [
+        [
             (
                 "[Content_Types].xml",
                 format!(
@@ -82,18 +95,21 @@ impl Book {
             ),
             ("xl/worksheets/sheet1.xml", sheet),
             ("xl/worksheets/sheet2.xml", other),
-        ];
-        let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
-        for (name, content) in parts {
-            archive.start_file(name, SimpleFileOptions::default()).unwrap();
-            archive.write_all(content.as_bytes()).unwrap();
-        }
-        archive.finish().unwrap().into_inner()
+        ]
     }
 
     fn read(&self) -> ReadOutcome {
         try_bytes("", &self.bytes()).unwrap()
     }
+}
+
+fn archive(parts: impl IntoIterator<Item = (&'static str, String)>) -> Vec<u8> {
+    let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
+    for (name, content) in parts {
+        archive.start_file(name, SimpleFileOptions::default()).unwrap();
+        archive.write_all(content.as_bytes()).unwrap();
+    }
+    archive.finish().unwrap().into_inner()
 }
 
 fn spreadsheet(more: &str) -> Source {
@@ -421,4 +437,54 @@ fn a_list_of_a_screening_may_be_a_spreadsheet() {
         .map(|person| (person.row, person.bracket))
         .collect();
     assert_eq!(brackets, [(2, AgeBracket::Under12), (3, AgeBracket::From12)]);
+}
+
+/// The library makes room for as many texts as a file announces, and a process that cannot have the room is ended.
+#[test]
+fn texts_that_are_announced_but_not_there_end_no_process() {
+    let book = with_header(&text_row(2, &[A, "1-2-2016", "x"]));
+    let read = |bytes: &[u8]| {
+        let outcome = try_bytes("", bytes).map_err(|error| error.code())?;
+        Ok(outcome.rows.len())
+    };
+    let announcing = |count: &str| {
+        read(&book.with(
+            "xl/sharedStrings.xml",
+            "<sst",
+            &format!("<sst uniqueCount=\"{count}\""),
+        ))
+    };
+    assert_eq!(announcing("3"), Ok(1));
+    assert_eq!(announcing("1000000"), Ok(1));
+    for many in ["1000000000000", "384307168202282325", "18446744073709551615"] {
+        assert_eq!(announcing(many), Err("spreadsheet_damaged"), "{many}");
+    }
+}
+
+#[test]
+fn a_workbook_among_the_sheets_is_not_counted_as_one() {
+    let book = with_header(&text_row(2, &[A, "1-2-2016", "x"]));
+    for elsewhere in ["xl/worksheets/workbook.xml", "xl/work&#115;heets/workbook.xml"] {
+        let bytes = book.with("_rels/.rels", "xl/workbook.xml", elsewhere);
+        assert_eq!(
+            try_bytes("", &bytes).unwrap_err().code(),
+            "spreadsheet_damaged",
+            "{elsewhere}"
+        );
+    }
+    // The texts of all cells are held wherever they lie.
+    let mut parts = book.parts();
+    parts[5] = ("xl/worksheets/SharedStrings.xml", " ".repeat(193 << 20));
+    let error = try_bytes("", &archive(parts)).unwrap_err();
+    assert!(
+        matches!(error, SourceError::TooLarge { most_mib: 192 }),
+        "{error:?}"
+    );
+}
+
+#[test]
+fn a_cell_beyond_the_last_column_is_damage() {
+    let beyond = format!("<row r=\"2\"><c r=\"A2\"><v>{A}</v></c><c r=\"XFE2\"><v>1</v></c></row>");
+    let error = try_bytes("", &with_header(&beyond).bytes()).unwrap_err();
+    assert_eq!(error.code(), "spreadsheet_damaged");
 }
