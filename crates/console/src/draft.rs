@@ -50,6 +50,11 @@ impl Keep {
         self.page
     }
 
+    /// What may be kept of a form.
+    pub(crate) fn of_form(&self, fields: &Fields) -> Fields {
+        fields.only(|name, value| self.keeps(name) && holds_no_bsn(value))
+    }
+
     fn keeps(&self, name: &str) -> bool {
         let listed = self.names.iter().any(|each| match each.strip_suffix('*') {
             Some(begin) => name.starts_with(begin),
@@ -131,7 +136,7 @@ impl Drafts {
         let Some(user) = self.owner(fields.get("csrf"), now) else {
             return;
         };
-        let what = fields.only(|name, value| keep.keeps(name) && holds_no_bsn(value));
+        let what = keep.of_form(fields);
         put(
             &mut self.lock().kept,
             (user, keep.page.to_owned()),

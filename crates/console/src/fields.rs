@@ -52,6 +52,15 @@ impl Fields {
         Self(kept.cloned().collect())
     }
 
+    /// All names and values, as they came.
+    pub(crate) fn pairs(&self) -> Vec<(String, String)> {
+        let pairs = self
+            .0
+            .iter()
+            .map(|(name, value)| (name.clone(), value.to_string()));
+        pairs.collect()
+    }
+
     fn first(&self, name: &str) -> Option<&str> {
         let named = self.0.iter().find(|(each, _)| each == name);
         named.map(|(_, value)| value.trim())

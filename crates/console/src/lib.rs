@@ -18,6 +18,8 @@ mod assets;
 pub mod caller;
 mod draft;
 mod fields;
+#[doc(hidden)]
+pub mod fuzz;
 pub mod jobs;
 pub mod kept;
 mod listen;

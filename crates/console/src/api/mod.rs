@@ -11,8 +11,8 @@ mod audit;
 mod authorised;
 mod notices;
 mod problems;
-mod questions;
-mod screenings;
+pub(crate) mod questions;
+pub(crate) mod screenings;
 
 use axum::extract::State;
 use axum::http::HeaderValue;

@@ -25,7 +25,7 @@ const KEY: &str = "idempotency-key";
 /// A question as it comes.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct QuestionBody {
+pub(crate) struct QuestionBody {
     purpose: String,
     case: String,
     responsible: Option<String>,
@@ -60,6 +60,19 @@ impl From<PersonBody> for AskedFor {
     }
 }
 
+impl QuestionBody {
+    /// The question, under the name that its caller gave it.
+    pub(crate) fn asking(self, form: Uuid) -> Asking {
+        Asking {
+            form,
+            purpose: self.purpose,
+            case: self.case,
+            responsible: self.responsible,
+            persons: self.persons.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
 pub(super) async fn purposes(
     State(app): State<App>,
     Authorised(caller): Authorised,
@@ -74,14 +87,7 @@ pub(super) async fn ask(
     Body(body): Body<QuestionBody>,
 ) -> Result<Response, Refused> {
     let asker = caller.asker()?;
-    let form = key(&headers)?;
-    let asking = Asking {
-        form,
-        purpose: body.purpose,
-        case: body.case,
-        responsible: body.responsible,
-        persons: body.persons.into_iter().map(Into::into).collect(),
-    };
+    let asking = body.asking(key(&headers)?);
     let kept = ask::ask(&app, &asker, asking).await?;
     let location = format!("/api/v1/questions/{}", kept.id);
     let mut response = answered(&kept, StatusCode::CREATED)?;

@@ -26,7 +26,7 @@ use crate::problem::Problem;
 /// A list as it comes.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct ScreeningBody {
+pub(crate) struct ScreeningBody {
     purpose: String,
     case: String,
     responsible: Option<String>,
@@ -58,7 +58,7 @@ impl ScreeningBody {
     ///
     /// # Errors
     /// Every person without an age that can be used.
-    fn split(self, today: Date) -> Result<(Screening, List, OnQuota), Vec<Mistake>> {
+    pub(crate) fn split(self, today: Date) -> Result<(Screening, List, OnQuota), Vec<Mistake>> {
         let (mut households, mut mistakes, mut row) = (Vec::new(), Vec::new(), 0_usize);
         for household in self.households {
             let mut persons = Vec::new();

@@ -11,6 +11,7 @@
 
 mod exchange;
 mod flow;
+pub(crate) mod fuzz;
 mod known;
 mod person;
 mod settings;

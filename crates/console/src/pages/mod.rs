@@ -2,14 +2,14 @@
 
 mod account;
 mod admin;
-mod ask;
+pub(crate) mod ask;
 mod history;
 mod home;
 mod notice;
 mod officer;
 mod oidc;
 mod review;
-mod screening;
+pub(crate) mod screening;
 pub(crate) mod sign_in;
 mod users;
 

@@ -66,8 +66,8 @@ pub struct Mistake {
 }
 
 /// A question without mistakes.
-pub(super) struct Checked {
-    pub(super) ask: Ask,
+pub(crate) struct Checked {
+    pub(crate) ask: Ask,
     pub(super) purpose: PurposeChoice,
     pub(super) persons: Vec<KeptPerson>,
 }
@@ -98,7 +98,7 @@ impl Mistakes {
 ///
 /// # Errors
 /// Everything that is wrong with it.
-pub(super) fn checked(
+pub(crate) fn checked(
     asker: &Asker<'_>,
     asking: &Asking,
     purposes: Vec<PurposeChoice>,

@@ -3,7 +3,7 @@
 //! One form, one question, one entry in the log: see `forms`. What is wrong with a question as typed is said field by field
 //! before anything is sent: see `check`.
 
-mod check;
+pub(crate) mod check;
 mod first;
 mod forms;
 mod list;

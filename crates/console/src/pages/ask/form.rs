@@ -12,7 +12,7 @@ use crate::page::Page;
 use crate::problem::Problem;
 
 /// What was typed, without any number: it can be shown again.
-pub(super) struct Typed {
+pub(crate) struct Typed {
     pub(super) form: Uuid,
     pub(super) purpose: String,
     pub(super) case: String,
@@ -69,7 +69,7 @@ impl Typed {
     }
 
     /// What a form sent.
-    pub(super) fn read(fields: &Fields) -> Result<Self, Problem> {
+    pub(crate) fn read(fields: &Fields) -> Result<Self, Problem> {
         let form = fields.need("form")?.parse().map_err(|_| Problem::malformed())?;
         let rows = bounded(fields.get("rows").parse().unwrap_or(1));
         Ok(Self {
@@ -95,7 +95,7 @@ impl Typed {
     }
 
     /// The question, with the numbers from the form.
-    pub(super) fn asking(&self, fields: &Fields) -> Asking {
+    pub(crate) fn asking(&self, fields: &Fields) -> Asking {
         let text = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
         let persons = self.rows.iter().zip(1..).map(|(row, n)| AskedFor {
             kind: NumberKind::Bsn,

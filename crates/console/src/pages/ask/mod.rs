@@ -1,7 +1,7 @@
 //! Asking about a person or a household, and the answer.
 
 mod answer;
-mod form;
+pub(crate) mod form;
 mod words;
 
 use axum::extract::{Path, Query, State};
@@ -23,7 +23,7 @@ use crate::problem::Problem;
 use crate::visitor::{Posted, Visitor};
 
 /// What a form that came too late gives back: everything but the numbers.
-const KEEP: Keep = Keep::of(
+pub(crate) const KEEP: Keep = Keep::of(
     "/ask",
     &[
         "purpose",

@@ -11,7 +11,7 @@ mod new;
 mod plan;
 mod results;
 mod show;
-mod upload;
+pub(crate) mod upload;
 
 use std::sync::Arc;
 

@@ -24,7 +24,7 @@ const MOST_FIELD: usize = 4 * 1024;
 const MOST_FIELDS: usize = 16;
 
 /// The file of a form.
-pub(super) enum Sent {
+pub(crate) enum Sent {
     /// None was chosen.
     None,
     /// It is larger than [`MOST_FILE`]; nothing of it is kept.
@@ -35,10 +35,10 @@ pub(super) enum Sent {
 
 /// A form with a file that came from a page of this visitor's own session. As `Posted` is for forms without: origin,
 /// session and the session's own mark are checked, the mark before a byte of the file is taken.
-pub(super) struct Uploaded {
-    pub(super) visitor: Visitor,
-    pub(super) fields: Fields,
-    pub(super) sent: Sent,
+pub(crate) struct Uploaded {
+    pub(crate) visitor: Visitor,
+    pub(crate) fields: Fields,
+    pub(crate) sent: Sent,
 }
 
 impl FromRequest<App> for Uploaded {
@@ -81,7 +81,8 @@ async fn typed(mut form: Multipart) -> Result<Fields, Problem> {
     Ok(Fields::of(fields))
 }
 
-async fn read(visitor: Visitor, mut form: Multipart) -> Result<Uploaded, Problem> {
+/// Takes the form apart.
+pub(crate) async fn read(visitor: Visitor, mut form: Multipart) -> Result<Uploaded, Problem> {
     let mut fields: Vec<(String, Zeroizing<String>)> = Vec::new();
     let mut sent = Sent::None;
     let mut ours = false;

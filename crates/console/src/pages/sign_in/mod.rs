@@ -26,7 +26,7 @@ use crate::problem::Problem;
 use crate::texts;
 use crate::visitor::{Posted, Visitor, read_form};
 
-use cookies::safe_next;
+pub(crate) use cookies::safe_next;
 pub(super) use cookies::set_pending;
 pub(super) use steps::new_password_mistakes;
 
