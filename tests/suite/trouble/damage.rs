@@ -38,16 +38,18 @@ fn a_damaged_register_is_noticed_and_rebuilt_by_the_nodes() {
             .set_len(to)
             .unwrap();
     };
-    let length = fs::metadata(&db).unwrap().len();
+    // sled makes its file longer than it needs: half of what is in it.
+    let bytes = fs::read(&db).unwrap();
+    let half = bytes.iter().rposition(|byte| *byte != 0).unwrap() as u64 / 2;
     let certain: [(&str, Damage<'_>); 6] = [
-        ("cut to a half", &|| cut(&db, length / 2)),
+        ("cut to a half", &|| cut(&db, half)),
         ("cut to nothing", &|| cut(&db, 0)),
         ("db removed", &|| fs::remove_file(&db).unwrap()),
         ("everything of sled removed", &|| {
             fs::remove_dir_all(&sled).unwrap();
         }),
         ("overwritten", &|| {
-            fs::write(&db, vec![0xa5; usize::try_from(length).unwrap()]).unwrap();
+            fs::write(&db, vec![0xa5; bytes.len()]).unwrap();
         }),
         ("watermark garbled", &|| {
             fs::write(registry.join("watermark"), "leerplicht one 2\n").unwrap();
@@ -85,7 +87,7 @@ fn a_damaged_register_is_noticed_and_rebuilt_by_the_nodes() {
     assert!(noticed > 10, "the bits that were flipped hardly matter");
 
     // The remedy, as the message names it: moved aside, not lost, and each node sends everything again by itself.
-    cut(&db, length / 2);
+    cut(&db, half);
     let said = broker_refuses(&world.deployment);
     assert_eq!(said.code, 4, "{said:?}");
     let mut rebuild = Command::new(program("hitmachine-broker").unwrap());

@@ -1,5 +1,7 @@
 //! Full disks.
 
+use hitmachine_tests::disks::SmallDisk;
+
 use super::*;
 
 /// Registers somebody whom nobody else knows.
@@ -10,56 +12,6 @@ fn stranger(number: u64) -> Change {
         identifier: IdentifierType::Bsn,
         token: Token::from_bytes(token),
         registration: Some((SubjectClass::Adult, Day::of(Timestamp::now()).plus(30))),
-    }
-}
-
-/// A small disk. Gone when dropped.
-struct SmallDisk(PathBuf);
-
-impl SmallDisk {
-    fn mount(at: &Path, kib: u32) -> Self {
-        fs::create_dir_all(at).unwrap();
-        let options = format!("size={kib}k,mode=0700");
-        let mount = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", &options, "tmpfs"])
-            .arg(at)
-            .output();
-        let mount = mount.expect("this test needs the program `mount`");
-        assert!(
-            mount.status.success(),
-            "this test mounts small disks (tmpfs), which needs root and CAP_SYS_ADMIN: {}",
-            String::from_utf8_lossy(&mount.stderr)
-        );
-        Self(at.to_owned())
-    }
-
-    /// Makes room without touching what is there.
-    fn grow(&self, kib: u32) {
-        let options = format!("remount,size={kib}k");
-        let grown = Command::new("mount")
-            .args(["-o", &options])
-            .arg(&self.0)
-            .status()
-            .unwrap();
-        assert!(grown.success());
-    }
-
-    /// Fills it to the last byte.
-    fn fill(&self) {
-        let mut file = fs::File::create(self.0.join("filler")).unwrap();
-        let mut size = 1 << 20;
-        while size > 0 {
-            if file.write_all(&vec![1; size]).is_err() {
-                size /= 2;
-            }
-        }
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        // Lazily: a process that a failed test left behind may still be in it.
-        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
     }
 }
 
