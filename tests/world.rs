@@ -118,7 +118,12 @@ impl World {
 
     /// Has a partner's node serve, and witness.
     pub fn serve(&self, partner: &str) -> NodeProcess {
-        NodeProcess::start(&self.deployment, partner, self.address).unwrap()
+        self.serve_through(partner, self.address)
+    }
+
+    /// The same, with something else between it and the broker.
+    pub fn serve_through(&self, partner: &str, address: SocketAddr) -> NodeProcess {
+        NodeProcess::start(&self.deployment, partner, address).unwrap()
     }
 
     /// A partner asks about one adult.

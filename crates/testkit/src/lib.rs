@@ -7,6 +7,7 @@
 //!   product;
 //! - [`pki`]: a certificate authority for tests and demonstrations, with the OIN where `PKIoverheid` puts it;
 //! - [`process`]: real programs as child processes;
+//! - [`proxy`]: a network between them, with faults that can be switched;
 //! - [`rng`]: the generator that makes all of this the same for a seed, on every machine.
 //!
 //! Nothing here is for production data: the people do not exist, their numbers come from test ranges, and the
@@ -17,4 +18,5 @@ pub mod ground_truth;
 pub mod pki;
 pub mod population;
 pub mod process;
+pub mod proxy;
 pub mod rng;

@@ -128,6 +128,11 @@ impl BrokerProcess {
         self.address
     }
 
+    /// Where its metrics are.
+    pub fn metrics_address(&self) -> SocketAddr {
+        self.metrics
+    }
+
     /// Its process id.
     pub fn id(&self) -> u32 {
         self.child.id()
