@@ -22,6 +22,7 @@ use hitmachine_proto::v1::notice_service_client::NoticeServiceClient;
 use hitmachine_proto::v1::query_service_client::QueryServiceClient;
 use hitmachine_proto::v1::registry_service_client::RegistryServiceClient;
 use hitmachine_proto::v1::sync_request::Step;
+use hitmachine_proto::v1::witness_service_client::WitnessServiceClient;
 use hitmachine_proto::{MAX_MESSAGE_BYTES, receipt, registry, v1};
 use hitmachine_pseudonym::{
     CanonicalIdentifier, HmacSha256Pseudonymiser, IdentifierType, KeyEpoch, NodeKey, Token,
@@ -213,6 +214,38 @@ impl Wire {
         let mut client = LiveServiceClient::new(self.channel.clone());
         let opened = client.answer(ReceiverStream::new(outgoing)).await;
         opened.map(tonic::Response::into_inner)
+    }
+
+    /// Opens the stream of a node that answers live, to talk over.
+    ///
+    /// # Errors
+    /// The broker's.
+    pub async fn live_talk(
+        &self,
+        hello: v1::LiveHello,
+    ) -> Result<(mpsc::Sender<v1::LiveMessage>, Streaming<v1::HubLiveMessage>), Status> {
+        let (to_hub, outgoing) = mpsc::channel(16);
+        let message = Some(v1::live_message::Message::Hello(hello));
+        to_hub.send(v1::LiveMessage { message }).await.unwrap();
+        let mut client = LiveServiceClient::new(self.channel.clone());
+        let opened = client.answer(ReceiverStream::new(outgoing)).await?;
+        Ok((to_hub, opened.into_inner()))
+    }
+
+    /// Opens the stream of a witness, to talk over.
+    ///
+    /// # Errors
+    /// The broker's.
+    pub async fn witness(
+        &self,
+        hello: v1::WitnessHello,
+    ) -> Result<(mpsc::Sender<v1::WitnessMessage>, Streaming<v1::HubMessage>), Status> {
+        let (to_hub, outgoing) = mpsc::channel(16);
+        let message = Some(v1::witness_message::Message::Hello(hello));
+        to_hub.send(v1::WitnessMessage { message }).await.unwrap();
+        let mut client = WitnessServiceClient::new(self.channel.clone());
+        let opened = client.witness(ReceiverStream::new(outgoing)).await?;
+        Ok((to_hub, opened.into_inner()))
     }
 
     /// Opens the stream of a sync and says nothing.
