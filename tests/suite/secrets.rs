@@ -1,13 +1,9 @@
 //! No person number, pseudonym, tag or key is in anything that the programs print, log, count or leave behind.
 //!
 //! What is looked for is worked out from the plain registers and the key files. Each secret is looked for in the forms
-//! in which programs write bytes, see [`needles`].
+//! in which programs write bytes, see [`hitmachine_tests::secrets`].
 #![expect(clippy::unwrap_used, reason = "helpers of tests: a failure is a failed test")]
 
-#[path = "secrets/known.rs"]
-mod known;
-#[path = "secrets/needles.rs"]
-mod needles;
 #[path = "secrets/programs.rs"]
 mod programs;
 
@@ -23,10 +19,9 @@ use base64::engine::general_purpose::{GeneralPurpose, NO_PAD};
 use hitmachine_testkit::deployment::{COORDINATOR, Deployment};
 use hitmachine_testkit::process::{BrokerProcess, free_address, program};
 use hitmachine_tests::deployment;
+use hitmachine_tests::secrets::{ALL, Kind, Printed, Secrets, files};
 
-use crate::known::{Secrets, files};
-use crate::needles::{ALL, Kind};
-use crate::programs::{Desk, Printed, Serving};
+use crate::programs::{Desk, Serving};
 
 #[test]
 fn the_demo_prints_no_secret_however_talkative_it_is() {

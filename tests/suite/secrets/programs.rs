@@ -1,38 +1,17 @@
 //! Programs that run, and what they print.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::process::{Child, Output};
+use std::process::Child;
 use std::time::{Duration, Instant};
 
 use hitmachine_testkit::deployment::Deployment;
 use hitmachine_testkit::process::{node_command, run_with_input, terminate};
+use hitmachine_tests::secrets::Printed;
 
 /// How long a program may take to be ready, on a busy machine.
 const PATIENCE: Duration = Duration::from_mins(1);
-
-/// Everything that was printed, by whom.
-#[derive(Default)]
-pub(crate) struct Printed(pub(crate) BTreeMap<String, Vec<u8>>);
-
-impl Printed {
-    pub(crate) fn add(&mut self, name: impl Into<String>, bytes: impl Into<Vec<u8>>) {
-        let (name, bytes) = (name.into(), bytes.into());
-        let twice = self.0.insert(name.clone(), bytes);
-        assert!(twice.is_none(), "{name} twice");
-    }
-
-    pub(crate) fn add_output(&mut self, name: &str, output: &Output) {
-        self.add(format!("{name}, standard output"), output.stdout.clone());
-        self.add(format!("{name}, standard error"), output.stderr.clone());
-    }
-
-    pub(crate) fn text(&self, name: &str) -> String {
-        String::from_utf8_lossy(&self.0[name]).into_owned()
-    }
-}
 
 /// A node that serves, with its output in a file. It is killed when dropped.
 pub(crate) struct Serving {

@@ -13,27 +13,35 @@ use base64::alphabet::{STANDARD, URL_SAFE};
 use base64::engine::general_purpose::{GeneralPurpose, NO_PAD};
 
 /// Bytes are looked for in pieces of this length.
-pub(crate) const PIECE: usize = 8;
+const PIECE: usize = 8;
 
 /// What a needle is of. Nothing here ever says which one it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Kind {
+pub enum Kind {
+    /// A person's number.
     Bsn,
+    /// What a node makes of it.
     Token,
+    /// What the broker makes of that.
     Tag,
+    /// Any key.
     Key,
+    /// A register's own file number.
     Reference,
 }
 
 /// How it is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Form {
+pub enum Form {
     /// As it is: text, or bytes.
     Plain,
+    /// `ab cd` without the space.
     HexLower,
+    /// The same in capitals.
     HexUpper,
     /// `[ab, cd]`, as `{:02x?}` writes it.
     HexList,
+    /// Either alphabet, at any place of a longer text.
     Base64,
     /// `[171, 205]`, as `{:?}` writes it.
     List,
@@ -43,7 +51,7 @@ pub(crate) enum Form {
     Escaped,
 }
 
-pub(crate) struct Needle {
+struct Needle {
     kind: Kind,
     form: Form,
     bytes: Vec<u8>,
@@ -51,7 +59,7 @@ pub(crate) struct Needle {
 
 /// Everything that is looked for.
 #[derive(Default)]
-pub(crate) struct Needles {
+pub struct Needles {
     all: Vec<Needle>,
     /// By their first eight bytes.
     by_start: HashMap<u64, Vec<usize>>,
@@ -60,21 +68,22 @@ pub(crate) struct Needles {
 }
 
 /// Bits of the filter.
-pub(crate) const FILTER_BITS: u32 = 22;
+const FILTER_BITS: u32 = 22;
 
-pub(crate) fn start(bytes: &[u8]) -> u64 {
+fn start(bytes: &[u8]) -> u64 {
     let mut first = [0; 8];
     first.copy_from_slice(&bytes[..8]);
     u64::from_le_bytes(first)
 }
 
-pub(crate) fn bit(start: u64) -> (usize, u64) {
+fn bit(start: u64) -> (usize, u64) {
     let hash = start.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - FILTER_BITS);
     ((hash >> 6) as usize, 1 << (hash & 63))
 }
 
 impl Needles {
-    pub(crate) fn add(&mut self, kind: Kind, form: Form, bytes: Vec<u8>) {
+    /// This, as it is.
+    pub fn add(&mut self, kind: Kind, form: Form, bytes: Vec<u8>) {
         assert!(
             bytes.len() >= 8,
             "{kind:?} {form:?} is too short to be looked for"
@@ -91,14 +100,14 @@ impl Needles {
     }
 
     /// `bytes` in every form, as a whole.
-    pub(crate) fn add_bytes(&mut self, kind: Kind, bytes: &[u8]) {
+    pub fn add_bytes(&mut self, kind: Kind, bytes: &[u8]) {
         for (form, text) in forms(bytes) {
             self.add(kind, form, text);
         }
     }
 
     /// Something that is no text, in pieces.
-    pub(crate) fn add_secret(&mut self, kind: Kind, bytes: &[u8]) {
+    pub fn add_secret(&mut self, kind: Kind, bytes: &[u8]) {
         assert_eq!(bytes.len() % PIECE, 0);
         for piece in bytes.chunks(PIECE) {
             self.add_bytes(kind, piece);
@@ -109,7 +118,7 @@ impl Needles {
     ///
     /// In a `printed` text a BSN in plain digits counts only if no further digit, decimal or hexadecimal, touches it:
     /// nine of the digits of a hash or a request id are now and then somebody's number, by chance.
-    pub(crate) fn find(&self, text: &[u8], printed: bool, kinds: &[Kind]) -> Vec<(Kind, Form, usize)> {
+    pub fn find(&self, text: &[u8], printed: bool, kinds: &[Kind]) -> Vec<(Kind, Form, usize)> {
         let mut found = Vec::new();
         for place in 0..text.len().saturating_sub(7) {
             let begins = start(&text[place..]);
@@ -134,10 +143,11 @@ impl Needles {
     }
 }
 
-pub(crate) const ALL: [Kind; 5] = [Kind::Bsn, Kind::Token, Kind::Tag, Kind::Key, Kind::Reference];
+/// Every kind.
+pub const ALL: [Kind; 5] = [Kind::Bsn, Kind::Token, Kind::Tag, Kind::Key, Kind::Reference];
 
 /// The forms in which a program may write bytes.
-pub(crate) fn forms(bytes: &[u8]) -> Vec<(Form, Vec<u8>)> {
+fn forms(bytes: &[u8]) -> Vec<(Form, Vec<u8>)> {
     let joined = |between: &str, one: &dyn Fn(&u8) -> String| {
         bytes
             .iter()

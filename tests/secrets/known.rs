@@ -13,26 +13,34 @@ use hitmachine_service::secret::{Purpose, SecretFile};
 use hitmachine_testkit::deployment::{Deployment, key_files};
 use hitmachine_testkit::population::{LIST_FILE, Register, SourceStyle, list_style};
 
-use crate::needles::{ALL, Form, Kind, Needles};
-use crate::programs::Printed;
+use super::Printed;
+use super::needles::{ALL, Form, Kind, Needles};
 
 /// Everything secret about a deployment.
-pub(crate) struct Secrets {
-    pub(crate) needles: Needles,
-    pub(crate) bsns: BTreeSet<String>,
-    pub(crate) tokens: Vec<Vec<u8>>,
-    pub(crate) tags: Vec<Vec<u8>>,
-    pub(crate) keys: Vec<Vec<u8>>,
-    pub(crate) pem_lines: Vec<String>,
-    pub(crate) references: Vec<String>,
+pub struct Secrets {
+    /// All of the below, ready to be looked for.
+    pub needles: Needles,
+    /// Everybody's number.
+    pub bsns: BTreeSet<String>,
+    /// Their tokens.
+    pub tokens: Vec<Vec<u8>>,
+    /// Their tags.
+    pub tags: Vec<Vec<u8>>,
+    /// The bytes of every key.
+    pub keys: Vec<Vec<u8>>,
+    /// The lines of private keys in PEM.
+    pub pem_lines: Vec<String>,
+    /// The registers' own file numbers.
+    pub references: Vec<String>,
 }
 
-pub(crate) fn read_key(path: &Path, purpose: Purpose) -> [u8; 32] {
+fn read_key(path: &Path, purpose: Purpose) -> [u8; 32] {
     *SecretFile::read(path, purpose).unwrap().1
 }
 
 impl Secrets {
-    pub(crate) fn of(deployment: &Deployment) -> Self {
+    /// Of what lies on the disk now, in the first key epoch.
+    pub fn of(deployment: &Deployment) -> Self {
         let mut secrets = Self {
             needles: Needles::default(),
             bsns: BTreeSet::new(),
@@ -55,27 +63,15 @@ impl Secrets {
                 .filter_map(|row| row.0),
         );
 
-        let covenant = Covenant::parse(&fs::read(deployment.covenant()).unwrap()).unwrap();
-        let id = covenant.deployment().id;
         let files = key_files(deployment);
-        let node_key = NodeKey::from_bytes(read_key(&files["leerplicht/node-key"], Purpose::NodeKey));
-        let pseudonymiser = HmacSha256Pseudonymiser::new(node_key, id, KeyEpoch::FIRST);
-        let pepper = Pepper::from_bytes(read_key(&files["pepper"], Purpose::Pepper));
-        let tags = TagKeys::derive(&pepper, &id, KeyEpoch::FIRST, Scheme::HmacSha256);
-        for bsn in &secrets.bsns {
-            let token =
-                pseudonymiser.token(&CanonicalIdentifier::new(IdentifierType::Bsn, bsn.as_bytes()).unwrap());
-            secrets
-                .tags
-                .push(tags.tag(IdentifierType::Bsn, &token).as_bytes().to_vec());
-            secrets.tokens.push(token.expose_secret().to_vec());
-        }
-        // The line of a key file is its purpose, its number and the key.
+        secrets.add_tokens(
+            deployment,
+            &files["leerplicht/node-key"],
+            &files["pepper"],
+            KeyEpoch::FIRST,
+        );
         for path in files.values() {
-            let line = fs::read_to_string(path).unwrap();
-            secrets
-                .keys
-                .push(hex::decode(line.split_whitespace().next_back().unwrap()).unwrap());
+            secrets.add_key(path);
         }
         for path in private_keys(deployment.dir()) {
             let text = fs::read_to_string(path).unwrap();
@@ -91,7 +87,39 @@ impl Secrets {
         secrets
     }
 
-    pub(crate) fn prepare(&mut self) {
+    /// Also the key, the pepper and everybody's token and tag of a later epoch.
+    pub fn add_epoch(&mut self, deployment: &Deployment, key: &Path, pepper: &Path, epoch: KeyEpoch) {
+        self.add_tokens(deployment, key, pepper, epoch);
+        self.add_key(key);
+        self.add_key(pepper);
+        self.prepare();
+    }
+
+    fn add_tokens(&mut self, deployment: &Deployment, key: &Path, pepper: &Path, epoch: KeyEpoch) {
+        let covenant = Covenant::parse(&fs::read(deployment.covenant()).unwrap()).unwrap();
+        let id = covenant.deployment().id;
+        let key = NodeKey::from_bytes(read_key(key, Purpose::NodeKey));
+        let pseudonymiser = HmacSha256Pseudonymiser::new(key, id, epoch);
+        let pepper = Pepper::from_bytes(read_key(pepper, Purpose::Pepper));
+        let tags = TagKeys::derive(&pepper, &id, epoch, Scheme::HmacSha256);
+        for bsn in &self.bsns {
+            let number = CanonicalIdentifier::new(IdentifierType::Bsn, bsn.as_bytes()).unwrap();
+            let token = pseudonymiser.token(&number);
+            let tag = tags.tag(IdentifierType::Bsn, &token);
+            self.tags.push(tag.as_bytes().to_vec());
+            self.tokens.push(token.expose_secret().to_vec());
+        }
+    }
+
+    /// The line of a key file is its purpose, its number and the key.
+    fn add_key(&mut self, file: &Path) {
+        let line = fs::read_to_string(file).unwrap();
+        let key = line.split_whitespace().next_back().unwrap();
+        self.keys.push(hex::decode(key).unwrap());
+    }
+
+    /// Makes everything that is known now ready to be looked for.
+    pub fn prepare(&mut self) {
         for bsn in &self.bsns {
             self.needles.add_bytes(Kind::Bsn, bsn.as_bytes());
             if let Some(short) = bsn.strip_prefix('0') {
@@ -117,7 +145,7 @@ impl Secrets {
     }
 
     /// What is secret in what was printed: who printed it, how often, and what it is; never the text itself.
-    pub(crate) fn leaks(&self, printed: &BTreeMap<String, Vec<u8>>) -> Vec<String> {
+    pub fn leaks(&self, printed: &BTreeMap<String, Vec<u8>>) -> Vec<String> {
         let mut found = Vec::new();
         for (name, text) in printed {
             let mut finds = self.needles.find(text, true, &ALL);
@@ -144,7 +172,8 @@ impl Secrets {
         found
     }
 
-    pub(crate) fn check_printed(&self, printed: &Printed) {
+    /// Fails if there is a secret in what was printed.
+    pub fn check_printed(&self, printed: &Printed) {
         let leaks = self.leaks(&printed.0);
         assert!(
             leaks.is_empty(),
@@ -154,7 +183,7 @@ impl Secrets {
     }
 
     /// Fails if anything of these kinds is in a file under `dir`; how many bytes were looked through.
-    pub(crate) fn check_files(&self, dir: &Path, kinds: &[Kind]) -> usize {
+    pub fn check_files(&self, dir: &Path, kinds: &[Kind]) -> usize {
         let mut looked = 0;
         for path in files(dir) {
             let bytes = fs::read(&path).unwrap();
@@ -173,7 +202,7 @@ impl Secrets {
 }
 
 /// BSN (nine digits) and reference of each row of a plain file, also of rows that are no good.
-pub(crate) fn rows(path: &Path, style: &SourceStyle) -> Vec<(Option<String>, String)> {
+fn rows(path: &Path, style: &SourceStyle) -> Vec<(Option<String>, String)> {
     let bytes = fs::read(path).unwrap();
     let text = String::from_utf8_lossy(&bytes);
     let mut lines = text
@@ -194,7 +223,7 @@ pub(crate) fn rows(path: &Path, style: &SourceStyle) -> Vec<(Option<String>, Str
 }
 
 /// The files under `dir`, those that are not regular (a socket) left out.
-pub(crate) fn files(dir: &Path) -> Vec<PathBuf> {
+pub fn files(dir: &Path) -> Vec<PathBuf> {
     let (mut found, mut folders) = (Vec::new(), vec![dir.to_owned()]);
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).unwrap() {
@@ -211,7 +240,7 @@ pub(crate) fn files(dir: &Path) -> Vec<PathBuf> {
 }
 
 /// The private keys in PEM: of the authority, the broker and the nodes.
-pub(crate) fn private_keys(dir: &Path) -> Vec<PathBuf> {
+fn private_keys(dir: &Path) -> Vec<PathBuf> {
     let is_pem = |path: &PathBuf| fs::read(path).unwrap().starts_with(b"-----BEGIN PRIVATE KEY");
     let keys: Vec<PathBuf> = files(dir).into_iter().filter(is_pem).collect();
     assert_eq!(keys.len(), 7, "authority, broker, five nodes");
@@ -219,7 +248,7 @@ pub(crate) fn private_keys(dir: &Path) -> Vec<PathBuf> {
 }
 
 /// The secret part of a P-256 key in PKCS #8: the 32 bytes of the `ECPrivateKey` (RFC 5915 §3), behind its version.
-pub(crate) fn scalar(base64: &str) -> Vec<u8> {
+fn scalar(base64: &str) -> Vec<u8> {
     let der = base64::prelude::BASE64_STANDARD.decode(base64).unwrap();
     let before = [0x02, 0x01, 0x01, 0x04, 0x20];
     let at = der.windows(5).position(|bytes| bytes == before).unwrap() + 5;
