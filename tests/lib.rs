@@ -9,13 +9,18 @@
 
 pub mod browser;
 pub mod crawl;
+pub mod disks;
 pub mod figures;
 pub mod logbook;
+pub mod memory;
+pub mod postgres;
 pub mod program;
 pub mod provider;
 pub mod published;
+pub mod secrets;
 pub mod site;
 pub mod telephone;
+pub mod torture;
 pub mod wire;
 pub mod world;
 

@@ -109,20 +109,12 @@ impl Desk {
     /// A visitor without a browser, signed in.
     pub fn visitor(&self, id: &str) -> Visitor {
         let (name, value) = self.session(id);
-        Visitor {
-            url: self.url.clone(),
-            cookie: Some(format!("{name}={value}")),
-            client: Client::builder(TokioExecutor::new()).build_http(),
-        }
+        Visitor::of(self.url.clone(), Some(format!("{name}={value}")))
     }
 
     /// A visitor without a browser who has not signed in.
     pub fn stranger(&self) -> Visitor {
-        Visitor {
-            url: self.url.clone(),
-            cookie: None,
-            client: Client::builder(TokioExecutor::new()).build_http(),
-        }
+        Visitor::of(self.url.clone(), None)
     }
 }
 
@@ -166,6 +158,15 @@ impl Answered {
 }
 
 impl Visitor {
+    /// Of a console at `url`, with this cookie.
+    pub fn of(url: String, cookie: Option<String>) -> Self {
+        Self {
+            url,
+            cookie,
+            client: Client::builder(TokioExecutor::new()).build_http(),
+        }
+    }
+
     /// Keeps the cookies of an answer, as a browser does; `Max-Age=0` takes one away.
     pub fn keep(&mut self, answered: &Answered) {
         let held = self.cookie.take().unwrap_or_default();
@@ -197,14 +198,15 @@ impl Visitor {
 
     /// Sends a form.
     pub async fn post(&self, path: &str, fields: &[(&str, &str)]) -> Answered {
-        let mut body = form_urlencoded::Serializer::new(String::new());
-        body.extend_pairs(fields);
+        let body = form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(fields)
+            .finish();
         let headers = [
             ("content-type", "application/x-www-form-urlencoded"),
             ("sec-fetch-site", "same-origin"),
             ("origin", self.url.as_str()),
         ];
-        self.send("POST", path, &headers, &body.finish()).await
+        self.send("POST", path, &headers, &body).await
     }
 
     /// Opens the page of a form, and sends its `csrf` along with these fields.

@@ -1,15 +1,9 @@
 //! Sources in databases and spreadsheets, with whole programs and a real PostgreSQL server: in a folder of its own,
 //! TLS on, stopped in the middle of a query.
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "helpers of tests: a failure is a failed test"
-)]
+#![expect(clippy::unwrap_used, reason = "helpers of tests: a failure is a failed test")]
 
 #[path = "databases/check.rs"]
 mod check;
-#[path = "databases/server.rs"]
-mod server;
 #[path = "databases/sync.rs"]
 mod sync;
 

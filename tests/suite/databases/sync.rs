@@ -6,11 +6,11 @@ use std::fs;
 use hitmachine_testkit::pki::TestAuthority;
 use hitmachine_testkit::population::Register;
 use hitmachine_testkit::process::node_command;
+use hitmachine_tests::postgres::{PASSWORD, Server, USER};
 use hitmachine_tests::program::{Said, assert_holds_none, until};
 use hitmachine_tests::world::World;
 use serde_json::json;
 
-use super::server::{PASSWORD, Server, USER};
 use super::{members, replace_source, table, write_secret};
 
 /// It is asked about adults.

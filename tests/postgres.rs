@@ -8,17 +8,19 @@ use std::process::{Command, Stdio};
 
 use hitmachine_testkit::pki::{IssueOptions, TestAuthority, test_oin};
 use hitmachine_testkit::process::free_address;
-use hitmachine_tests::program::until;
 
-/// What a client needs to know.
-pub(crate) const USER: &str = "hitmachine";
-pub(crate) const PASSWORD: &str = "not-a-secret-of-anybody";
+use crate::program::until;
+
+/// Who reads the table `client`.
+pub const USER: &str = "hitmachine";
+/// Password of every user.
+pub const PASSWORD: &str = "not-a-secret-of-anybody";
 
 /// A server, stopped when dropped.
-pub(crate) struct Server {
+pub struct Server {
     dir: PathBuf,
     /// Where it listens, with TLS.
-    pub(crate) address: SocketAddr,
+    pub address: SocketAddr,
     // Removed with everything in it at the end.
     _folder: tempfile::TempDir,
 }
@@ -54,9 +56,14 @@ fn give(path: &Path) {
 }
 
 impl Server {
-    /// Starts one with a certificate of `authority`.
-    pub(crate) fn start(authority: &TestAuthority) -> Self {
-        let folder = tempfile::Builder::new().prefix("pg").tempdir_in("/tmp").unwrap();
+    /// Starts one with a certificate of `authority`, in a folder that all users can reach. It does not wait for the disk.
+    pub fn start(authority: &TestAuthority) -> Self {
+        Self::start_with(authority, Path::new("/tmp"), "fsync = off\n")
+    }
+
+    /// The same in a folder below `parent`, and with these lines in its settings.
+    pub fn start_with(authority: &TestAuthority, parent: &Path, more: &str) -> Self {
+        let folder = tempfile::Builder::new().prefix("pg").tempdir_in(parent).unwrap();
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let (dir, keys) = (folder.path().join("data"), folder.path().join("keys"));
         fs::create_dir(&dir).unwrap();
@@ -78,7 +85,7 @@ impl Server {
         let socket = folder.path().display();
         let settings = format!(
             "listen_addresses = '127.0.0.1'\nport = {}\nunix_socket_directories = '{socket}'\nssl = on\n\
-             ssl_cert_file = '{keys}/server.pem'\nssl_key_file = '{keys}/server.key'\nfsync = off\n",
+             ssl_cert_file = '{keys}/server.pem'\nssl_key_file = '{keys}/server.key'\n{more}",
             address.port()
         );
         let hba = "local all all scram-sha-256\nhostssl all all 127.0.0.1/32 scram-sha-256\n";
@@ -95,7 +102,7 @@ impl Server {
     }
 
     /// Starts it (again).
-    pub(crate) fn up(&self) {
+    pub fn up(&self) {
         let log = self.dir.join("log");
         run(command("pg_ctl")
             .args(["-w", "-D"])
@@ -107,7 +114,7 @@ impl Server {
     }
 
     /// Stops it at once, without waiting for anybody's query.
-    pub(crate) fn down(&self) {
+    pub fn down(&self) {
         let _ = command("pg_ctl")
             .args(["-D"])
             .arg(&self.dir)
@@ -116,13 +123,19 @@ impl Server {
             .output();
     }
 
+    /// Process id of its first process, which all others come from.
+    pub fn id(&self) -> u32 {
+        let text = fs::read_to_string(self.dir.join("postmaster.pid")).unwrap();
+        text.lines().next().unwrap().trim().parse().unwrap()
+    }
+
     /// The folder of its Unix socket.
-    pub(crate) fn socket(&self) -> &Path {
+    pub fn socket(&self) -> &Path {
         self.dir.parent().unwrap()
     }
 
     /// Runs statements as its administrator; what they say, one row a line.
-    pub(crate) fn sql(&self, statements: &str) -> String {
+    pub fn sql(&self, statements: &str) -> String {
         let file = self.socket().join("statements.sql");
         fs::write(&file, statements).unwrap();
         let output = Command::new("psql")
@@ -147,14 +160,14 @@ impl Server {
     }
 
     /// Makes the user that may read `client` and nothing else.
-    pub(crate) fn grant(&self) {
+    pub fn grant(&self) {
         self.sql(&format!(
             "create role {USER} login password '{PASSWORD}'; grant select on client to {USER};"
         ));
     }
 
     /// Waits until a query whose text holds `mark` is running.
-    pub(crate) fn until_asked(&self, mark: &str) {
+    pub fn until_asked(&self, mark: &str) {
         let count = format!(
             "select count(*) from pg_stat_activity where usename = '{USER}' and query like '%{mark}%' and state = 'active'"
         );
