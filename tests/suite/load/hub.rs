@@ -12,8 +12,8 @@ const MOST_REQUESTS: u64 = 512;
 /// A partner's largest messages, all at once, and all of the rest.
 const MOST_MESSAGES_KB: u64 = 320 * 1024;
 
-/// Three thousand questions of one partner at once, again and again: it gets its part and hears `busy` for the rest, and
-/// another partner's questions are answered all the while.
+/// Three thousand questions of one partner at once, again and again: each ends in some way, and another partner's
+/// questions are answered all the while. That a full house hears `busy` is tried where answers are not read.
 #[tokio::test(flavor = "multi_thread")]
 async fn ten_times_what_it_can_do() {
     let siege = Siege::begin(801);
