@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::StatusCode;
+use hitmachine_core::Covenant;
 use hitmachine_node::Node;
 use hitmachine_node::accounts::Accounts;
 use hitmachine_node::config::ConsoleSection;
 use hitmachine_node::control::{Reply, Request};
+use hitmachine_node::failure::Failure;
 use hitmachine_node::language::Language;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
@@ -149,6 +151,21 @@ impl App {
     /// What was asked here.
     pub(crate) fn asked(&self) -> &Asked {
         &self.0.asked
+    }
+
+    /// The covenant as this node accepted it; the hub is asked only if there is none yet.
+    ///
+    /// # Errors
+    /// [`Problem`]: there is none, and the hub gives none that could be accepted.
+    pub async fn covenant(&self) -> Result<Arc<Covenant>, Problem> {
+        match self.node().covenant_held() {
+            Some(covenant) => Ok(covenant),
+            None => self
+                .node()
+                .covenant_in_force()
+                .await
+                .map_err(|error| Problem::from(Failure::from(error))),
+        }
     }
 
     /// The name of the organisation, as the covenant has it; its short name while there is none.

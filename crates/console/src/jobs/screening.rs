@@ -45,12 +45,8 @@ pub struct ScreeningPurpose {
 /// # Errors
 /// [`Problem`] if there is no covenant.
 pub async fn purposes(app: &App, asker: &Asker<'_>) -> Result<Vec<ScreeningPurpose>, Problem> {
-    let node = app.node();
-    let covenant = match node.covenant_held() {
-        Some(held) => held,
-        None => node.covenant_in_force().await.map_err(Failure::from)?,
-    };
-    let own = &node.config().partner;
+    let covenant = app.covenant().await?;
+    let own = &app.node().config().partner;
     let granted = covenant.purposes().iter().filter(|purpose| {
         purpose.askers.iter().any(|asker| asker.as_str() == own)
             && purpose.roles.iter().any(|role| role.as_str() == asker.role())

@@ -8,15 +8,12 @@ mod first;
 mod forms;
 mod list;
 
-use std::sync::Arc;
-
 use axum::http::StatusCode;
 use hitmachine_core::covenant::Answers;
 use hitmachine_core::volume::local;
 use hitmachine_core::{Covenant, PartnerId};
 use hitmachine_node::ask::AskError;
 use hitmachine_node::control::{ClassWord, NumberKind};
-use hitmachine_node::failure::Failure;
 use serde::Serialize;
 use uuid::Uuid;
 use zeroize::Zeroizing;
@@ -170,24 +167,12 @@ fn form_used() -> Problem {
     )
 }
 
-/// The covenant as this node accepted it; the hub is asked only if there is none yet.
-async fn covenant(app: &App) -> Result<Arc<Covenant>, Problem> {
-    match app.node().covenant_held() {
-        Some(covenant) => Ok(covenant),
-        None => app
-            .node()
-            .covenant_in_force()
-            .await
-            .map_err(|error| Problem::from(Failure::from(error))),
-    }
-}
-
 /// What this caller may ask for: what the covenant grants this organisation and this role, within the caller's own limits.
 ///
 /// # Errors
 /// [`Problem`] if there is no covenant yet.
 pub async fn purposes(app: &App, asker: &Asker<'_>) -> Result<Vec<PurposeChoice>, Problem> {
-    let covenant = covenant(app).await?;
+    let covenant = app.covenant().await?;
     let own: PartnerId = app
         .node()
         .config()

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use hitmachine_node::control::{Ask, AskPerson};
 use hitmachine_node::source::AgeBracket;
 use hitmachine_node::state::{State, StateKey};

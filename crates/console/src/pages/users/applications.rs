@@ -91,8 +91,8 @@ struct NewPage {
 }
 
 impl NewPage {
-    fn new(app: &App, page: Page, roles: &Roles, chosen: &[String]) -> Self {
-        let covenant = app.node().covenant_held();
+    async fn new(app: &App, page: Page, roles: &Roles, chosen: &[String]) -> Self {
+        let covenant = app.covenant().await.ok();
         let own = app.node().config().partner.parse().ok();
         let granted = covenant.as_ref().zip(own).map(|(covenant, own)| {
             let all = covenant.purposes().iter();
@@ -108,7 +108,7 @@ impl NewPage {
             id: String::new(),
             name: String::new(),
             days: USUAL_DAYS.to_owned(),
-            roles: RoleFields::new(app, &page, roles),
+            roles: RoleFields::new(app, &page, roles).await,
             purposes: granted.unwrap_or_default(),
             errors: Vec::new(),
             page,
@@ -123,7 +123,7 @@ impl NewPage {
 
 async fn new(visitor: Visitor, page: Page, State(app): State<App>) -> Result<Response, Problem> {
     visitor.caller.administrator()?;
-    html(&NewPage::new(&app, page, &Roles::default(), &[]))
+    html(&NewPage::new(&app, page, &Roles::default(), &[]).await)
 }
 
 #[derive(askama::Template)]
@@ -184,7 +184,7 @@ async fn create(State(app): State<App>, page: Page, posted: Posted) -> Result<Re
         name: typed(fields, "name"),
         days: typed(fields, "days"),
         errors,
-        ..NewPage::new(&app, page, &roles, &chosen)
+        ..NewPage::new(&app, page, &roles, &chosen).await
     };
     html_with(StatusCode::UNPROCESSABLE_ENTITY, &form)
 }

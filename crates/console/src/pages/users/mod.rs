@@ -134,7 +134,7 @@ impl NewPage {
 
 async fn new(visitor: Visitor, page: Page, State(app): State<App>) -> Result<Response, Problem> {
     visitor.caller.administrator()?;
-    let roles = RoleFields::new(&app, &page, &Roles::default());
+    let roles = RoleFields::new(&app, &page, &Roles::default()).await;
     html(&NewPage {
         page,
         id: String::new(),
@@ -173,7 +173,7 @@ async fn create(State(app): State<App>, page: Page, posted: Posted) -> Result<Re
         };
         errors.push((field.to_owned(), problem.text(page.language).to_owned()));
     }
-    let roles = RoleFields::new(&app, &page, &new.roles);
+    let roles = RoleFields::new(&app, &page, &new.roles).await;
     let form = NewPage {
         page,
         id: typed(fields, "id"),
@@ -241,7 +241,7 @@ impl OnePage {
         }
         Ok(Self {
             state: state(&page, &user),
-            roles: RoleFields::new(app, &page, &user.roles),
+            roles: RoleFields::new(app, &page, &user.roles).await,
             own: visitor.caller.user == user.id,
             facts,
             user,

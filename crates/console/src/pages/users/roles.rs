@@ -16,8 +16,12 @@ pub(super) struct RoleFields {
 }
 
 impl RoleFields {
-    pub(super) fn new(app: &App, page: &Page, chosen: &Roles) -> Self {
-        let known = app.node().covenant_roles().unwrap_or_default();
+    /// Without a covenant there are no roles to give; a node that has just begun asks the hub for it first.
+    pub(super) async fn new(app: &App, page: &Page, chosen: &Roles) -> Self {
+        let covenant = app.covenant().await.ok();
+        let known = covenant
+            .and_then(|_| app.node().covenant_roles())
+            .unwrap_or_default();
         let options = |mut codes: Vec<String>, chosen: &Option<String>, none: &str| {
             codes.extend(chosen.clone().filter(|code| !codes.contains(code)));
             let codes = codes.into_iter().map(|code| (code.clone(), code));
