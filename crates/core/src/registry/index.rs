@@ -1,12 +1,15 @@
 //! The compact table: tag → which registers hold it, of which class, until when.
 //!
-//! A tag is the output of a keyed hash, so its first bytes are the hash. Most persons are known at one
-//! place, and their one entry (6 bytes) lies in the table itself; more go to one exact allocation. A slot is
-//! 33 bytes with its control byte, so a person known at ten places costs about 150 bytes.
+//! A person's record is the tag and four bytes for each register; records of the same length lie in one slab without
+//! anything between them, and the table holds only where. A person known at ten places costs 56 bytes and 10 to 20 for
+//! the table. Whoever becomes known at one place more moves to the next slab, and the last record of the old one takes
+//! the free place.
+//!
+//! Tags are hashed again, with a key of this process: a partner chooses its own, and could choose many that collide.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
+use std::hash::{BuildHasher, RandomState};
 
+use hashbrown::HashTable;
 use hitmachine_pseudonym::Tag;
 
 use crate::clock::Day;
@@ -15,6 +18,11 @@ use crate::ids::SubjectClass;
 /// One generation of one partner's register. Numbers are handed out by [`super::Register`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Column(pub(super) u16);
+
+impl Column {
+    /// All are below this: one bit beside them is the class.
+    pub(super) const END: u16 = 1 << 15;
+}
 
 /// What one register says about one tag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +34,10 @@ pub(super) struct Entry {
 
 /// Day 0 of the packed form: 2000-01-01.
 const DAY_ZERO: u32 = 10_957;
+const TAG: usize = 16;
+const ENTRY: usize = 4;
+/// A slab that is at most this long keeps its memory.
+const SMALL: usize = 1 << 16;
 
 impl Entry {
     pub(super) fn new(column: Column, class: SubjectClass, until: Day) -> Self {
@@ -36,150 +48,306 @@ impl Entry {
     pub(super) fn until(self) -> Day {
         Day(DAY_ZERO + u32::from(self.until))
     }
+
+    /// `(column ‖ class bit) u16 ‖ until u16`.
+    fn pack(self) -> [u8; ENTRY] {
+        let adult = u16::from(self.class == SubjectClass::Adult);
+        let [a, b] = (self.column.0 << 1 | adult).to_le_bytes();
+        let [c, d] = self.until.to_le_bytes();
+        [a, b, c, d]
+    }
+
+    fn unpack(bytes: [u8; ENTRY]) -> Self {
+        let [a, b, c, d] = bytes;
+        let first = u16::from_le_bytes([a, b]);
+        Self {
+            column: Column(first >> 1),
+            until: u16::from_le_bytes([c, d]),
+            class: if first & 1 == 1 {
+                SubjectClass::Adult
+            } else {
+                SubjectClass::Minor
+            },
+        }
+    }
 }
 
+/// Where a record is: with how many entries, and the how manieth of those.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Slot(u64);
+
+impl Slot {
+    fn new(entries: usize, place: usize) -> Self {
+        // Fewer entries than columns, and fewer records than this machine has bytes.
+        Self((place as u64) << 16 | entries as u64)
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "16 bits, and what was a usize")]
+    fn parts(self) -> (usize, usize) {
+        ((self.0 & 0xffff) as usize, (self.0 >> 16) as usize)
+    }
+}
+
+/// Records with the same number of entries.
 #[derive(Debug)]
-enum Known {
-    One(Entry),
-    Many(Box<[Entry]>),
+struct Slab {
+    bytes: Vec<u8>,
+    /// Bytes of a record.
+    length: usize,
 }
 
-impl Known {
-    fn entries(&self) -> &[Entry] {
-        match self {
-            Self::One(entry) => std::slice::from_ref(entry),
-            Self::Many(entries) => entries,
+impl Slab {
+    fn new(entries: usize) -> Self {
+        Self {
+            bytes: Vec::new(),
+            length: TAG + entries * ENTRY,
         }
     }
 
-    fn from_entries(entries: Vec<Entry>) -> Option<Self> {
-        match entries.as_slice() {
-            [] => None,
-            [one] => Some(Self::One(*one)),
-            _ => Some(Self::Many(entries.into_boxed_slice())),
+    fn records(&self) -> usize {
+        self.bytes.len() / self.length
+    }
+
+    fn record(&self, place: usize) -> &[u8] {
+        self.bytes
+            .get(place * self.length..(place + 1) * self.length)
+            .unwrap_or_default()
+    }
+
+    /// The last record comes in its place; whether there was another than itself.
+    fn swap_remove(&mut self, place: usize) -> bool {
+        let last = self.records().saturating_sub(1);
+        let from = last * self.length;
+        if place != last {
+            self.bytes.copy_within(from.., place * self.length);
         }
+        self.bytes.truncate(from);
+        // What others take is given back: each partner that is folded empties one slab into the next.
+        if self.bytes.capacity() > SMALL && from < self.bytes.capacity() / 4 {
+            self.bytes.shrink_to(from * 2);
+        }
+        place != last
     }
 }
 
-/// Takes a tag's first eight bytes as its hash: a tag is already the output of a keyed hash.
-#[derive(Default)]
-struct TagHasher(u64);
+fn tag_of(record: &[u8]) -> Tag {
+    Tag::from_bytes(record.first_chunk().copied().unwrap_or_default())
+}
 
-impl Hasher for TagHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        let mut first = [0; 8];
-        let taken = bytes.len().min(8);
-        first[..taken].copy_from_slice(&bytes[..taken]);
-        self.0 = u64::from_le_bytes(first);
-    }
-
-    fn write_usize(&mut self, _length: usize) {}
+fn entries_of(record: &[u8]) -> impl Iterator<Item = Entry> {
+    let entries = record.get(TAG..).unwrap_or_default();
+    entries.as_chunks().0.iter().map(|bytes| Entry::unpack(*bytes))
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Index {
-    slots: HashMap<Tag, Known, BuildHasherDefault<TagHasher>>,
+    table: HashTable<Slot>,
+    hashes: RandomState,
+    /// By the number of entries in a record, from 1.
+    slabs: Vec<Slab>,
+    /// A record on its way from one slab to another.
+    moving: Vec<u8>,
 }
 
 impl Index {
-    pub(super) fn entries(&self, tag: &Tag) -> &[Entry] {
-        self.slots.get(tag).map_or(&[], Known::entries)
+    fn record(&self, slot: Slot) -> &[u8] {
+        let (entries, place) = slot.parts();
+        self.slabs
+            .get(entries.wrapping_sub(1))
+            .map_or(&[], |slab| slab.record(place))
+    }
+
+    fn find(&self, tag: &Tag) -> Option<Slot> {
+        let found = self.table.find(self.hashes.hash_one(tag), |slot| {
+            self.record(*slot).first_chunk() == Some(tag.as_bytes())
+        });
+        found.copied()
     }
 
     pub(super) fn get(&self, tag: &Tag, column: Column) -> Option<Entry> {
-        self.entries(tag)
-            .iter()
-            .copied()
-            .find(|entry| entry.column == column)
+        let record = self.record(self.find(tag)?);
+        entries_of(record).find(|entry| entry.column == column)
     }
 
     /// Sets what `entry.column` says about `tag`; whether it said something before.
     pub(super) fn set(&mut self, tag: Tag, entry: Entry) -> bool {
-        use std::collections::hash_map::Entry as Slot;
-        match self.slots.entry(tag) {
-            Slot::Vacant(slot) => {
-                slot.insert(Known::One(entry));
-                false
+        let Some(slot) = self.find(&tag) else {
+            self.moving.clear();
+            self.moving.extend_from_slice(tag.as_bytes());
+            self.moving.extend_from_slice(&entry.pack());
+            let slot = self.push();
+            let (slabs, hashes) = (&self.slabs, &self.hashes);
+            self.table.insert_unique(hashes.hash_one(tag), slot, |slot| {
+                let (entries, place) = slot.parts();
+                let slab = slabs.get(entries.wrapping_sub(1));
+                hashes.hash_one(tag_of(slab.map_or(&[], |slab| slab.record(place))))
+            });
+            return false;
+        };
+        let there = entries_of(self.record(slot)).position(|other| other.column == entry.column);
+        let (entries, place) = slot.parts();
+        if let Some(there) = there {
+            if let Some(slab) = self.slabs.get_mut(entries - 1) {
+                let at = place * slab.length + TAG + there * ENTRY;
+                slab.bytes[at..at + ENTRY].copy_from_slice(&entry.pack());
             }
-            Slot::Occupied(mut slot) => {
-                let mut entries = slot.get().entries().to_vec();
-                let before = entries.len();
-                entries.retain(|other| other.column != entry.column);
-                let was_there = entries.len() != before;
-                entries.push(entry);
-                if let Some(known) = Known::from_entries(entries) {
-                    slot.insert(known);
-                }
-                was_there
-            }
+            return true;
         }
+        self.take_up(slot);
+        self.moving.extend_from_slice(&entry.pack());
+        self.relocate(&tag, slot);
+        false
     }
 
     /// Removes what `column` says about `tag`; whether it said something.
     pub(super) fn remove(&mut self, tag: &Tag, column: Column) -> bool {
-        let Some(known) = self.slots.get(tag) else {
+        let Some(slot) = self.find(tag) else {
             return false;
         };
-        let left: Vec<Entry> = known
-            .entries()
-            .iter()
-            .copied()
-            .filter(|e| e.column != column)
-            .collect();
-        if left.len() == known.entries().len() {
+        let there = entries_of(self.record(slot)).position(|other| other.column == column);
+        let Some(there) = there else {
             return false;
+        };
+        if slot.parts().0 == 1 {
+            if let Ok(found) = self
+                .table
+                .find_entry(self.hashes.hash_one(tag), |other| *other == slot)
+            {
+                found.remove();
+            }
+            self.give_up(slot);
+            return true;
         }
-        match Known::from_entries(left) {
-            Some(known) => self.slots.insert(*tag, known),
-            None => self.slots.remove(tag),
-        };
+        self.take_up(slot);
+        let at = TAG + there * ENTRY;
+        self.moving.drain(at..at + ENTRY);
+        self.relocate(tag, slot);
         true
     }
 
     /// Removes everything that `column` says.
     pub(super) fn sweep(&mut self, column: Column) {
-        self.slots.retain(|_, known| {
-            if !known.entries().iter().any(|entry| entry.column == column) {
-                return true;
-            }
-            let left = known
-                .entries()
-                .iter()
-                .copied()
-                .filter(|entry| entry.column != column)
-                .collect();
-            match Known::from_entries(left) {
-                Some(rest) => {
-                    *known = rest;
-                    true
+        // A record that loses an entry goes to the slab before, which was looked at already, and its place is taken by the
+        // last of its own, which was too.
+        for slab in 0..self.slabs.len() {
+            for place in (0..self.slabs[slab].records()).rev() {
+                let record = self.slabs[slab].record(place);
+                if entries_of(record).any(|entry| entry.column == column) {
+                    let tag = tag_of(record);
+                    self.remove(&tag, column);
                 }
-                None => false,
             }
-        });
+        }
     }
 
     /// Number of tags, whoever knows them.
     pub(super) fn tags(&self) -> usize {
-        self.slots.len()
+        self.table.len()
+    }
+
+    /// Copies a record to `moving`.
+    fn take_up(&mut self, slot: Slot) {
+        let mut moving = std::mem::take(&mut self.moving);
+        moving.clear();
+        moving.extend_from_slice(self.record(slot));
+        self.moving = moving;
+    }
+
+    /// Puts `moving` into the slab of its length; where.
+    fn push(&mut self) -> Slot {
+        let entries = (self.moving.len() - TAG) / ENTRY;
+        while self.slabs.len() < entries {
+            self.slabs.push(Slab::new(self.slabs.len() + 1));
+        }
+        let slab = &mut self.slabs[entries - 1];
+        let slot = Slot::new(entries, slab.records());
+        slab.bytes.extend_from_slice(&self.moving);
+        slot
+    }
+
+    /// `moving` takes the place of the record of `tag` that was at `from`.
+    fn relocate(&mut self, tag: &Tag, from: Slot) {
+        let to = self.push();
+        if let Some(slot) = self
+            .table
+            .find_mut(self.hashes.hash_one(tag), |slot| *slot == from)
+        {
+            *slot = to;
+        }
+        self.give_up(from);
+    }
+
+    /// Removes a record that nobody points at any more.
+    fn give_up(&mut self, slot: Slot) {
+        let (entries, place) = slot.parts();
+        let slab = &mut self.slabs[entries - 1];
+        let last = Slot::new(entries, slab.records() - 1);
+        if slab.swap_remove(place) {
+            let tag = tag_of(slab.record(place));
+            if let Some(moved) = self
+                .table
+                .find_mut(self.hashes.hash_one(tag), |other| *other == last)
+            {
+                *moved = slot;
+            }
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
+    use std::collections::{BTreeMap, BTreeSet};
 
     use proptest::prelude::*;
 
     use super::*;
 
     #[test]
-    fn an_entry_is_small() {
-        assert_eq!(size_of::<Entry>(), 6);
-        assert_eq!(size_of::<(Tag, Known)>(), 32);
+    fn an_entry_is_small_and_says_what_it_was_made_of() {
+        assert_eq!(size_of::<Slot>(), 8);
+        for class in [SubjectClass::Minor, SubjectClass::Adult] {
+            for column in [0, 1, 9_999, Column::END - 1] {
+                for day in [DAY_ZERO, DAY_ZERO + 10_000, DAY_ZERO + 65_535] {
+                    let entry = Entry::new(Column(column), class, Day(day));
+                    assert_eq!(Entry::unpack(entry.pack()), entry);
+                    assert_eq!(entry.until(), Day(day));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_slab_that_empties_gives_its_memory_back() {
+        let mut index = Index::default();
+        let tag = |person: u32| {
+            let mut bytes = [0; 16];
+            bytes[..4].copy_from_slice(&person.wrapping_mul(2_654_435_761).to_le_bytes());
+            bytes[8..12].copy_from_slice(&person.to_le_bytes());
+            Tag::from_bytes(bytes)
+        };
+        let persons = 20_000;
+        for column in 0..10 {
+            for person in 0..persons {
+                let entry = Entry::new(Column(column), SubjectClass::Adult, Day(20_000));
+                assert!(!index.set(tag(person), entry));
+            }
+        }
+        assert_eq!(index.tags(), persons as usize);
+        let held: usize = index.slabs.iter().map(|slab| slab.bytes.capacity()).sum();
+        // 56 bytes each, at most twice as much while it grows, and a little for each slab that is empty.
+        assert!(held < 2 * 56 * persons as usize + 10 * SMALL, "{held}");
+        for person in 0..persons {
+            assert!(index.remove(&tag(person), Column(3)));
+        }
+        index.sweep(Column(4));
+        assert!(index.get(&tag(77), Column(4)).is_none());
+        assert!(index.get(&tag(77), Column(5)).is_some());
+        let last = index.slabs.last().unwrap();
+        assert!(
+            last.bytes.capacity() <= SMALL.max(4 * last.length),
+            "{}",
+            last.bytes.capacity()
+        );
     }
 
     proptest! {
@@ -191,7 +359,10 @@ mod tests {
             let mut index = Index::default();
             let mut plain: BTreeMap<(u8, u16), (SubjectClass, Day)> = BTreeMap::new();
             for (person, column, action, day) in steps {
-                let tag = Tag::from_bytes([person; 16]);
+                // Some differ only in their end.
+                let mut bytes = [person / 2; 16];
+                bytes[15] = person;
+                let tag = Tag::from_bytes(bytes);
                 match action {
                     0..=5 => {
                         let class = if action % 2 == 0 { SubjectClass::Minor } else { SubjectClass::Adult };
@@ -209,13 +380,15 @@ mod tests {
                     }
                 }
                 for person in 0..6 {
+                    let mut bytes = [person / 2; 16];
+                    bytes[15] = person;
                     for column in 0..4 {
-                        let found = index.get(&Tag::from_bytes([person; 16]), Column(column));
+                        let found = index.get(&Tag::from_bytes(bytes), Column(column));
                         let found = found.map(|entry| (entry.class, entry.until()));
                         prop_assert_eq!(found, plain.get(&(person, column)).copied());
                     }
                 }
-                let persons: std::collections::BTreeSet<u8> = plain.keys().map(|(p, _)| *p).collect();
+                let persons: BTreeSet<u8> = plain.keys().map(|(person, _)| *person).collect();
                 prop_assert_eq!(index.tags(), persons.len());
             }
         }

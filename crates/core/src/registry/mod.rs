@@ -62,7 +62,7 @@ pub enum RegistryError {
     /// Stored bytes that this program cannot have written.
     #[error("a stored batch cannot be read")]
     Packed,
-    /// 65,535 registers and generations in use at once.
+    /// 32,767 registers and generations in use at once.
     #[error("too many registers")]
     TooManyRegisters,
 }
@@ -270,6 +270,7 @@ impl Register {
         self.next_column = self
             .next_column
             .checked_add(1)
+            .filter(|next| *next < Column::END)
             .ok_or(RegistryError::TooManyRegisters)?;
         Ok(column)
     }
