@@ -1,32 +1,33 @@
 //! One question: pseudonyms, the hub's answer, the proof that it was logged, and only then the answer.
 
+mod error;
+mod verify;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hitmachine_audit::{
-    AskerError, FreshError, Hash, Named, OpenedNotes, Opening, TlogProof, VerifiedReceipt, verify_entry,
-};
-use hitmachine_core::record::{Kind, Mismatch, Record, Result as RecordResult};
+use hitmachine_audit::{Hash, OpenedNotes, TlogProof};
 use hitmachine_core::{
     CaseReference, Clock, Covenant, LiveFrame, PurposeCode, Query, RequestId, RequestSigner, SignedRequest,
-    Subject, SubjectClass, TextError, TraceContext, User, UserId,
+    Subject, SubjectClass, TraceContext, User, UserId,
 };
 use hitmachine_identifier::contains_bsn;
-use hitmachine_proto::answer::{Answer, Outcome};
-use hitmachine_proto::{WireError, answer, query, receipt, v1};
-use hitmachine_pseudonym::{CanonicalIdentifier, PseudonymError};
-use jiff::{SignedDuration, Timestamp};
-use sha2::{Digest, Sha256};
+use hitmachine_proto::answer::Outcome;
+use hitmachine_proto::{query, v1};
+use hitmachine_pseudonym::CanonicalIdentifier;
+use jiff::Timestamp;
 
 use crate::alarm::Alarms;
 use crate::epochs::Keys;
-use crate::heads::{AcceptError, BackingError, Heads, HeldCosigned, Offered};
+use crate::heads::{Heads, HeldCosigned};
 use crate::journal::JournalEntry;
 use crate::link::{Link, LinkError};
 use crate::notification::{AskedAbout, Queue};
 use crate::source::AgeBracket;
 use crate::state::{State, StateError};
+
+pub use self::error::{AskError, Evidence};
 
 /// The refusals after which covenant and key epochs are fetched anew and the question asked once more.
 const COVENANT_CHANGED: &str = "covenant_changed";
@@ -159,144 +160,6 @@ impl Prepared {
     /// The covenant that it is asked under.
     pub(crate) fn covenant(&self) -> &Arc<Covenant> {
         &self.covenant
-    }
-}
-
-/// Why there is no answer to show.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum AskError {
-    /// A field that a person typed is missing or wrong.
-    #[error("{field} {problem}")]
-    Field {
-        /// Which.
-        field: &'static str,
-        /// What is wrong with it.
-        problem: TextError,
-    },
-    /// A field that a person typed holds something that reads as a BSN; nothing was sent.
-    #[error("{0} holds what reads as a BSN; write a reference that is none")]
-    BsnInText(&'static str),
-    /// No persons, or more than the covenant allows.
-    #[error("a question is about 1 to {0} persons")]
-    PersonCount(usize),
-    /// The configuration names no key to sign requests with.
-    #[error("this node has no signing_key, so it cannot ask")]
-    NoSigningKey,
-    /// The hub cannot be reached or refuses. Nothing is known about the persons.
-    #[error(transparent)]
-    Link(#[from] LinkError),
-    /// The answer or its proof is not right. Nothing is shown; the evidence is kept.
-    #[error("the hub's answer is not proven to be in its log ({0}); the answer is not shown")]
-    NotProven(#[source] Evidence),
-    /// Too few partners have cosigned the log, or too long ago. Nothing is shown; it may pass.
-    #[error("too few partners vouch for the hub's log at this moment ({0}); the answer is not shown")]
-    NotBacked(#[source] BackingError),
-    /// The local state fails.
-    #[error(transparent)]
-    State(#[from] StateError),
-    /// Tokens cannot be made.
-    #[error("pseudonyms cannot be made")]
-    Pseudonym(#[from] PseudonymError),
-    /// A part of this program stopped unexpectedly.
-    #[error("an internal task stopped")]
-    Stopped,
-}
-
-/// In what way an answer is not proven.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum Evidence {
-    /// Signature, tree or history of the log.
-    #[error("{0}")]
-    Log(#[from] AskerError),
-    /// The entry says something else than was asked and answered.
-    #[error("{0}")]
-    Entry(#[from] Mismatch),
-    /// The response is not well-formed.
-    #[error("{0}")]
-    Wire(#[from] WireError),
-    /// Too few witnesses, or too long ago.
-    #[error("{0}")]
-    Backing(#[from] BackingError),
-    /// Another history than partners cosigned.
-    #[error("{error}")]
-    Branch {
-        /// In what way.
-        error: FreshError,
-        /// The signed note that they cosigned.
-        note: Vec<u8>,
-    },
-    /// An entry in an officer's result is not in the signed tree, or says nothing that fits the leaf.
-    #[error("entry {} is not proven", index.saturating_add(1))]
-    Row {
-        /// Its index, from 0.
-        index: u64,
-    },
-    /// An officer's result is not what was asked for.
-    #[error("the result is not that of this request")]
-    Result,
-    /// Not one answer for each person, in order, about this question.
-    #[error("the answers are not those of this question")]
-    Answers,
-}
-
-impl AskError {
-    /// Whether the question may have been logged, and the same question asked again may have an answer.
-    pub(crate) fn leaves_doubt(&self) -> bool {
-        use hitmachine_service::client::ConnectError;
-        match self {
-            Self::Link(LinkError::TimedOut | LinkError::Connect(ConnectError::Protocol)) => true,
-            Self::Link(LinkError::Connect(ConnectError::Unreachable { kind })) => broke_off(*kind),
-            _ => false,
-        }
-    }
-
-    /// Whether the question cannot have reached the log: it did not leave this machine, or the hub has never had it.
-    pub(crate) fn was_not_logged(&self) -> bool {
-        use hitmachine_service::client::ConnectError;
-        match self {
-            // A connection that broke may have carried it.
-            Self::Link(LinkError::Connect(ConnectError::Unreachable { kind })) => !broke_off(*kind),
-            Self::Link(LinkError::Connect(error)) => !matches!(error, ConnectError::Protocol),
-            error => error.never_asked(),
-        }
-    }
-
-    /// Whether the hub's log does not have a question of which this node did not know that.
-    pub(crate) fn never_asked(&self) -> bool {
-        matches!(self, Self::Link(LinkError::Refused(text)) if text.starts_with("never_asked"))
-    }
-
-    /// Whether the same question can have an answer later, without anybody changing anything.
-    pub(crate) fn may_pass(&self) -> bool {
-        match self {
-            Self::Link(error) => error.may_pass(),
-            Self::NotBacked(_) => true,
-            _ => false,
-        }
-    }
-}
-
-/// Whether there was a connection before this happened.
-fn broke_off(kind: std::io::ErrorKind) -> bool {
-    use std::io::ErrorKind;
-    matches!(
-        kind,
-        ErrorKind::ConnectionReset
-            | ErrorKind::ConnectionAborted
-            | ErrorKind::BrokenPipe
-            | ErrorKind::TimedOut
-    )
-}
-
-impl From<AcceptError> for Evidence {
-    fn from(error: AcceptError) -> Self {
-        match error {
-            AcceptError::History(error) => Self::Log(error),
-            AcceptError::Backing(error) => Self::Backing(error),
-            AcceptError::Branch { error, note } => Self::Branch { error, note },
-        }
     }
 }
 
@@ -568,174 +431,5 @@ impl Inquirer {
             query.signed = std::mem::take(&mut query.signed).with_live(signer.sign_live(&frame));
         }
         Ok(())
-    }
-
-    /// The asking node's duty, before anything is shown: the log's signature, the proof that it only grew, the
-    /// proof that the entries are in it, and that they say what was asked and answered.
-    fn verify(
-        &self,
-        notes: &OpenedNotes,
-        prepared: &Prepared,
-        response: &v1::AskResponse,
-        named: &Named,
-        own: Option<&HeldCosigned>,
-    ) -> Result<VerifiedAnswer, Evidence> {
-        let Prepared { query, covenant, .. } = prepared;
-        let entries = receipt::entries(response)?;
-        if entries.len() != query.subjects.len() && entries.len() != 1 || entries.is_empty() {
-            return Err(Evidence::Answers);
-        }
-        let head = notes.head(&response.checkpoint).map_err(AskerError::from)?;
-        let mut persons = Vec::with_capacity(entries.len());
-        for (place, (entry, logged)) in entries.into_iter().zip(&response.answers).enumerate() {
-            let verified = verify_entry(entry.opening, entry.leaf_index, &entry.inclusion, head)?;
-            let answer = answer::parse(&logged.answer)?;
-            let refused = matches!(answer.outcome, Outcome::Refused(_));
-            let own_request = answer.request == Some(query.request) || (refused && answer.request.is_none());
-            if answer.subject != place || !own_request {
-                return Err(Evidence::Answers);
-            }
-            self.check_entry(prepared, place, &answer, &logged.answer, &verified)?;
-            let retry = answer.retry_after_ms.and_then(|ms| i64::try_from(ms).ok());
-            let retry_at =
-                retry.and_then(|ms| self.clock.now().checked_add(SignedDuration::from_millis(ms)).ok());
-            persons.push(PersonAnswer {
-                outcome: answer.outcome,
-                retry_at,
-                log_index: verified.leaf_index(),
-                leaf: verified.leaf(),
-                path: entry.inclusion,
-            });
-        }
-        let found = persons
-            .iter()
-            .any(|person| matches!(person.outcome, Outcome::Found(_)));
-        if found && persons.len() != query.subjects.len() {
-            return Err(Evidence::Answers);
-        }
-        let beside = response.cosigned.clone().unwrap_or_default();
-        let strict = covenant
-            .purpose(&query.purpose)
-            .is_some_and(|purpose| purpose.strict && found);
-        let offered = Offered {
-            head,
-            note: &response.checkpoint,
-            proofs: &receipt::consistency(response)?,
-            own,
-            cosigned: &beside.note,
-            between: &receipt::hashes(&beside.consistency)?,
-            strict,
-            now_s: u64::try_from(self.clock.now().as_second()).unwrap_or(0),
-        };
-        let witnessed_s = self.heads.accept(named, &offered)?;
-        // A question that could not be read has one refusal, which is that of every person in it.
-        if let [one] = persons.as_slice() {
-            persons = vec![one.clone(); query.subjects.len()];
-        }
-        Ok(VerifiedAnswer {
-            request: query.request,
-            persons,
-            log_size: head.size,
-            witnessed_s,
-            checkpoint: response.checkpoint.clone(),
-        })
-    }
-
-    fn check_entry(
-        &self,
-        prepared: &Prepared,
-        place: usize,
-        answer: &Answer,
-        answer_bytes: &[u8],
-        verified: &VerifiedReceipt,
-    ) -> Result<(), Evidence> {
-        let Prepared {
-            query,
-            digest,
-            covenant,
-            made,
-        } = prepared;
-        let own = covenant
-            .partner(&self.link.own().partner)
-            .ok_or(Evidence::Answers)?;
-        let purpose = covenant.purpose(&query.purpose);
-        let (kind, result) = match &answer.outcome {
-            Outcome::Found(partners) => {
-                let (Some(purpose), asked) = (purpose, partners.iter().map(|(id, _)| id)) else {
-                    return Err(Evidence::Answers);
-                };
-                // An answer names exactly the partners that the covenant grants: none left out, none added.
-                if !purpose.consulted_by(&own.id).eq(asked) {
-                    return Err(Evidence::Answers);
-                }
-                (Kind::Lookup, RecordResult::Answered(partners.as_slice()))
-            }
-            Outcome::Refused(code) => (Kind::Denied, RecordResult::Refused(code)),
-        };
-        // The hub's ground is then that of a covenant which this node does not have yet.
-        let changed = matches!(&answer.outcome, Outcome::Refused(code) if code == COVENANT_CHANGED);
-        let record = Record {
-            kind,
-            time: self.clock.now(),
-            request: Some(query.request),
-            requester: &own.oin,
-            user: Some(&query.user),
-            ground: purpose
-                .filter(|_| !changed)
-                .map(|purpose| (purpose, covenant.version())),
-            case: Some(&query.case),
-            subject: query.subjects.get(place).map(|subject| (query.epoch, subject)),
-            result,
-            trace: query.trace,
-            place,
-            signed: Some(&query.signed),
-            request_digest: *digest,
-            answer_digest: Sha256::digest(answer_bytes).into(),
-        };
-        Ok(record.check_since(verified.opening().fields(), *made)?)
-    }
-
-    /// Keeps what proves a fault of the log, and reports it. Nothing of the question is in it.
-    fn keep_evidence(&self, query: &Query, response: &v1::AskResponse, found: &Evidence) {
-        if let Evidence::Branch { note, .. } = found {
-            let beside = response
-                .cosigned
-                .as_ref()
-                .map(|beside| receipt::hashes(&beside.consistency));
-            let proof = beside.and_then(Result::ok);
-            if let Ok(evidence) =
-                hitmachine_audit::Evidence::new(note.clone(), response.checkpoint.clone(), proof)
-            {
-                return self.alarms.contradiction(&query.request.to_string(), &evidence);
-            }
-        }
-        if let Evidence::Log(error) = found {
-            let proofs = receipt::parts(response).ok();
-            let proofs = proofs.as_ref().and_then(|parts| parts.first());
-            let proof =
-                proofs.and_then(|parts| parts.consistency.iter().find(|(from, _)| error.is_from(*from)));
-            let proof = proof.map(|(_, proof)| proof.clone());
-            if let Some(evidence) = self.heads.evidence(error, &response.checkpoint, proof) {
-                return self.alarms.contradiction(&query.request.to_string(), &evidence);
-            }
-        }
-        let note = String::from_utf8_lossy(&response.checkpoint);
-        let mut text = format!("request {}\nrefused because {found}\n", query.request);
-        for answer in &response.answers {
-            let receipt = answer.receipt.clone().unwrap_or_default();
-            let leaf =
-                Opening::decode(&receipt.opening).map(|opening| opening.commitment().leaf_hash().to_string());
-            let leaf = leaf.unwrap_or_else(|_| "that cannot be read".to_owned());
-            text.push_str(&format!(
-                "entry {} with leaf {leaf} and path\n",
-                receipt.leaf_index
-            ));
-            for hash in receipt.inclusion.chunks(32) {
-                text.push_str(&format!("  {}\n", hex::encode(hash)));
-            }
-        }
-        text.push_str(&format!("heads held before:\n{}", self.heads.describe()));
-        text.push_str(&format!("the hub's signed checkpoint:\n{note}"));
-        self.alarms.receipt(&query.request.to_string(), text.as_bytes());
     }
 }
