@@ -155,6 +155,10 @@ impl EpochRegister {
         drop(pepper);
         let store = SledStore::open(dir)?;
         let register = Register::load(tags, mask, &store)?;
+        // sled keeps in memory what was read in one go: its cache is looked at after 64 accesses to each of 256 parts, and
+        // a page here is some hundred kilobytes.
+        drop(store);
+        let store = SledStore::open(dir)?;
         for (partner, state, count) in register.summary() {
             tracing::info!(%partner, epoch = %keys.number, generation = state.active, count, "register loaded");
         }

@@ -5,9 +5,10 @@
 //! the table. Whoever becomes known at one place more moves to the next slab, and the last record of the old one takes
 //! the free place.
 //!
-//! Tags are hashed again, with a key of this process: a partner chooses its own, and could choose many that collide.
-
-use std::hash::{BuildHasher, RandomState};
+//! A tag is the output of a hash under the hub's own key, so its bytes are spread evenly, and nobody can choose them: eight
+//! are its hash in the table, and another says in which of 256 parts it is. A part of a hundred million registrations is
+//! two megabytes, so that whoever changes one part after another finds most of it in the processor's cache
+//! ([`Index::set_all`]).
 
 use hashbrown::HashTable;
 use hitmachine_pseudonym::Tag;
@@ -37,7 +38,11 @@ const DAY_ZERO: u32 = 10_957;
 const TAG: usize = 16;
 const ENTRY: usize = 4;
 /// A slab that is at most this long keeps its memory.
-const SMALL: usize = 1 << 16;
+const SMALL: usize = 1 << 12;
+/// One for each value of a byte.
+const PARTS: usize = 256;
+/// So many changes are put off at most: a hundred megabytes.
+const MUCH: usize = 1 << 22;
 
 impl Entry {
     pub(super) fn new(column: Column, class: SubjectClass, until: Day) -> Self {
@@ -139,17 +144,112 @@ fn entries_of(record: &[u8]) -> impl Iterator<Item = Entry> {
     entries.as_chunks().0.iter().map(|bytes| Entry::unpack(*bytes))
 }
 
-#[derive(Debug, Default)]
+/// Takes a tag's first eight bytes as its hash.
+fn hash(tag: &Tag) -> u64 {
+    u64::from_le_bytes(tag.as_bytes().first_chunk().copied().unwrap_or_default())
+}
+
+/// The part that a tag is in: a byte that is not in its hash.
+fn part_of(tag: &Tag) -> usize {
+    tag.as_bytes().last().copied().unwrap_or_default().into()
+}
+
+/// All parts.
+#[derive(Debug)]
 pub(super) struct Index {
+    parts: Vec<Part>,
+}
+
+impl Default for Index {
+    fn default() -> Self {
+        let parts = (0..PARTS).map(|_| Part::default()).collect();
+        Self { parts }
+    }
+}
+
+impl Index {
+    pub(super) fn get(&self, tag: &Tag, column: Column) -> Option<Entry> {
+        self.parts.get(part_of(tag))?.get(tag, column)
+    }
+
+    /// Sets what `entry.column` says about `tag`; whether it said something before.
+    pub(super) fn set(&mut self, tag: Tag, entry: Entry) -> bool {
+        let part = self.parts.get_mut(part_of(&tag));
+        part.is_some_and(|part| part.set(tag, entry))
+    }
+
+    /// Removes what `column` says about `tag`; whether it said something.
+    pub(super) fn remove(&mut self, tag: &Tag, column: Column) -> bool {
+        let part = self.parts.get_mut(part_of(tag));
+        part.is_some_and(|part| part.remove(tag, column))
+    }
+
+    /// Removes everything that `column` says.
+    pub(super) fn sweep(&mut self, column: Column) {
+        for part in &mut self.parts {
+            part.sweep(column);
+        }
+    }
+
+    /// Number of tags, whoever knows them.
+    pub(super) fn tags(&self) -> usize {
+        self.parts.iter().map(Part::tags).sum()
+    }
+
+    /// Does what was put off, and leaves that empty; how many tags more `column` says something about.
+    pub(super) fn set_all(&mut self, column: Column, later: &mut Later) -> i64 {
+        let mut growth = 0;
+        for (part, changes) in self.parts.iter_mut().zip(&mut later.parts) {
+            for (tag, entry) in changes.drain(..) {
+                growth += match entry {
+                    Some(entry) => i64::from(!part.set(tag, entry)),
+                    None => -i64::from(part.remove(&tag, column)),
+                };
+            }
+        }
+        later.held = 0;
+        growth
+    }
+}
+
+/// Changes of one column that are put off, by part, in their order.
+#[derive(Debug)]
+pub(super) struct Later {
+    parts: Vec<Vec<(Tag, Option<Entry>)>>,
+    held: usize,
+}
+
+impl Later {
+    pub(super) fn new() -> Self {
+        let parts = (0..PARTS).map(|_| Vec::new()).collect();
+        Self { parts, held: 0 }
+    }
+
+    /// Puts a change off; without an entry it is a withdrawal.
+    pub(super) fn push(&mut self, tag: Tag, entry: Option<Entry>) {
+        if let Some(part) = self.parts.get_mut(part_of(&tag)) {
+            part.push((tag, entry));
+            self.held += 1;
+        }
+    }
+
+    /// Whether there are so many that they should be done.
+    pub(super) fn is_much(&self) -> bool {
+        self.held >= MUCH
+    }
+}
+
+/// The tags that end in one byte.
+#[derive(Debug, Default)]
+struct Part {
     table: HashTable<Slot>,
-    hashes: RandomState,
     /// By the number of entries in a record, from 1.
     slabs: Vec<Slab>,
     /// A record on its way from one slab to another.
     moving: Vec<u8>,
 }
 
-impl Index {
+impl Part {
     fn record(&self, slot: Slot) -> &[u8] {
         let (entries, place) = slot.parts();
         self.slabs
@@ -158,29 +258,29 @@ impl Index {
     }
 
     fn find(&self, tag: &Tag) -> Option<Slot> {
-        let found = self.table.find(self.hashes.hash_one(tag), |slot| {
+        let found = self.table.find(hash(tag), |slot| {
             self.record(*slot).first_chunk() == Some(tag.as_bytes())
         });
         found.copied()
     }
 
-    pub(super) fn get(&self, tag: &Tag, column: Column) -> Option<Entry> {
+    fn get(&self, tag: &Tag, column: Column) -> Option<Entry> {
         let record = self.record(self.find(tag)?);
         entries_of(record).find(|entry| entry.column == column)
     }
 
     /// Sets what `entry.column` says about `tag`; whether it said something before.
-    pub(super) fn set(&mut self, tag: Tag, entry: Entry) -> bool {
+    fn set(&mut self, tag: Tag, entry: Entry) -> bool {
         let Some(slot) = self.find(&tag) else {
             self.moving.clear();
             self.moving.extend_from_slice(tag.as_bytes());
             self.moving.extend_from_slice(&entry.pack());
             let slot = self.push();
-            let (slabs, hashes) = (&self.slabs, &self.hashes);
-            self.table.insert_unique(hashes.hash_one(tag), slot, |slot| {
+            let slabs = &self.slabs;
+            self.table.insert_unique(hash(&tag), slot, |slot| {
                 let (entries, place) = slot.parts();
                 let slab = slabs.get(entries.wrapping_sub(1));
-                hashes.hash_one(tag_of(slab.map_or(&[], |slab| slab.record(place))))
+                hash(&tag_of(slab.map_or(&[], |slab| slab.record(place))))
             });
             return false;
         };
@@ -200,7 +300,7 @@ impl Index {
     }
 
     /// Removes what `column` says about `tag`; whether it said something.
-    pub(super) fn remove(&mut self, tag: &Tag, column: Column) -> bool {
+    fn remove(&mut self, tag: &Tag, column: Column) -> bool {
         let Some(slot) = self.find(tag) else {
             return false;
         };
@@ -209,10 +309,7 @@ impl Index {
             return false;
         };
         if slot.parts().0 == 1 {
-            if let Ok(found) = self
-                .table
-                .find_entry(self.hashes.hash_one(tag), |other| *other == slot)
-            {
+            if let Ok(found) = self.table.find_entry(hash(tag), |other| *other == slot) {
                 found.remove();
             }
             self.give_up(slot);
@@ -226,7 +323,7 @@ impl Index {
     }
 
     /// Removes everything that `column` says.
-    pub(super) fn sweep(&mut self, column: Column) {
+    fn sweep(&mut self, column: Column) {
         // A record that loses an entry goes to the slab before, which was looked at already, and its place is taken by the
         // last of its own, which was too.
         for slab in 0..self.slabs.len() {
@@ -241,7 +338,7 @@ impl Index {
     }
 
     /// Number of tags, whoever knows them.
-    pub(super) fn tags(&self) -> usize {
+    fn tags(&self) -> usize {
         self.table.len()
     }
 
@@ -268,10 +365,7 @@ impl Index {
     /// `moving` takes the place of the record of `tag` that was at `from`.
     fn relocate(&mut self, tag: &Tag, from: Slot) {
         let to = self.push();
-        if let Some(slot) = self
-            .table
-            .find_mut(self.hashes.hash_one(tag), |slot| *slot == from)
-        {
+        if let Some(slot) = self.table.find_mut(hash(tag), |slot| *slot == from) {
             *slot = to;
         }
         self.give_up(from);
@@ -284,10 +378,7 @@ impl Index {
         let last = Slot::new(entries, slab.records() - 1);
         if slab.swap_remove(place) {
             let tag = tag_of(slab.record(place));
-            if let Some(moved) = self
-                .table
-                .find_mut(self.hashes.hash_one(tag), |other| *other == last)
-            {
+            if let Some(moved) = self.table.find_mut(hash(&tag), |other| *other == last) {
                 *moved = slot;
             }
         }
@@ -318,7 +409,7 @@ mod tests {
 
     #[test]
     fn a_slab_that_empties_gives_its_memory_back() {
-        let mut index = Index::default();
+        let mut part = Part::default();
         let tag = |person: u32| {
             let mut bytes = [0; 16];
             bytes[..4].copy_from_slice(&person.wrapping_mul(2_654_435_761).to_le_bytes());
@@ -329,25 +420,59 @@ mod tests {
         for column in 0..10 {
             for person in 0..persons {
                 let entry = Entry::new(Column(column), SubjectClass::Adult, Day(20_000));
-                assert!(!index.set(tag(person), entry));
+                assert!(!part.set(tag(person), entry));
             }
         }
-        assert_eq!(index.tags(), persons as usize);
-        let held: usize = index.slabs.iter().map(|slab| slab.bytes.capacity()).sum();
+        assert_eq!(part.tags(), persons as usize);
+        let held: usize = part.slabs.iter().map(|slab| slab.bytes.capacity()).sum();
         // 56 bytes each, at most twice as much while it grows, and a little for each slab that is empty.
         assert!(held < 2 * 56 * persons as usize + 10 * SMALL, "{held}");
         for person in 0..persons {
-            assert!(index.remove(&tag(person), Column(3)));
+            assert!(part.remove(&tag(person), Column(3)));
         }
-        index.sweep(Column(4));
-        assert!(index.get(&tag(77), Column(4)).is_none());
-        assert!(index.get(&tag(77), Column(5)).is_some());
-        let last = index.slabs.last().unwrap();
+        part.sweep(Column(4));
+        assert!(part.get(&tag(77), Column(4)).is_none());
+        assert!(part.get(&tag(77), Column(5)).is_some());
+        let last = part.slabs.last().unwrap();
         assert!(
             last.bytes.capacity() <= SMALL.max(4 * last.length),
             "{}",
             last.bytes.capacity()
         );
+    }
+
+    #[test]
+    fn what_is_put_off_is_done_in_its_order() {
+        let column = Column(3);
+        let (mut one, mut other) = (Index::default(), Index::default());
+        let mut later = Later::new();
+        let mut growth = 0;
+        for step in 0..20_000_u32 {
+            let mut bytes = [0; 16];
+            bytes[..4].copy_from_slice(&(step.wrapping_mul(2_654_435_761) % 3_000).to_le_bytes());
+            bytes[15] = bytes[0];
+            let tag = Tag::from_bytes(bytes);
+            let entry = Entry::new(column, SubjectClass::Minor, Day(20_000 + step % 300));
+            let entry = (step % 3 != 0).then_some(entry);
+            later.push(tag, entry);
+            growth += match entry {
+                Some(entry) => i64::from(!one.set(tag, entry)),
+                None => -i64::from(one.remove(&tag, column)),
+            };
+        }
+        assert_eq!(other.set_all(column, &mut later), growth);
+        assert_eq!(other.set_all(column, &mut later), 0, "once");
+        assert_eq!(
+            (one.tags(), growth),
+            (other.tags(), i64::try_from(one.tags()).unwrap())
+        );
+        for step in 0..3_000_u32 {
+            let mut bytes = [0; 16];
+            bytes[..4].copy_from_slice(&step.to_le_bytes());
+            bytes[15] = bytes[0];
+            let tag = Tag::from_bytes(bytes);
+            assert_eq!(one.get(&tag, column), other.get(&tag, column));
+        }
     }
 
     proptest! {

@@ -21,7 +21,7 @@ use crate::covenant::Partner;
 use crate::epoch::Filled;
 use crate::ids::PartnerId;
 use crate::store::{PartnerState, Store, StoreError, StoredBatch};
-use index::{Column, Entry, Index};
+use index::{Column, Entry, Index, Later};
 
 pub use batch::{Batch, Change, MAX_CHANGES, Registration, Tally, TallyMask};
 
@@ -189,15 +189,11 @@ impl Register {
     pub fn load(keys: TagKeys, mask: TallyMask, store: &dyn Store) -> Result<Self, StoreError> {
         store.bind(mask.check_value())?;
         let mut register = Self::new(keys, mask);
+        let mut later = Later::new();
         for (partner, state) in store.states()? {
-            let active = state
-                .active
-                .map(|number| register.fold(store, &partner, number))
-                .transpose()?;
-            let filling = state
-                .filling
-                .map(|number| register.fold(store, &partner, number))
-                .transpose()?;
+            let mut fold = |number| register.fold(store, &partner, number, &mut later);
+            let active = state.active.map(&mut fold).transpose()?;
+            let filling = state.filling.map(&mut fold).transpose()?;
             let loaded = PartnerRegister {
                 active,
                 filling,
@@ -214,6 +210,7 @@ impl Register {
         store: &dyn Store,
         partner: &PartnerId,
         number: u32,
+        later: &mut Later,
     ) -> Result<Generation, StoreError> {
         let damaged = |sequence: u64| StoreError::Damaged {
             place: format!("{partner}, generation {number}, batch {sequence}"),
@@ -236,14 +233,29 @@ impl Register {
             ) else {
                 return Err(damaged(stored.sequence));
             };
-            count = count.wrapping_add_signed(self.fold_changes(column, &batch.changes));
-            if batch.sequence != generation.last_sequence + 1 || batch.after.count != count {
+            if batch.sequence != generation.last_sequence + 1 {
                 return Err(damaged(batch.sequence));
             }
             generation.last_sequence = batch.sequence;
             generation.tally = batch.after;
+            for change in batch.changes {
+                match change {
+                    Ok(made) => later.push(made.tag, Some(Entry::new(column, made.class, made.valid_until))),
+                    Err(tag) => later.push(tag, None),
+                }
+            }
+            if later.is_much() {
+                count = count.wrapping_add_signed(self.index.set_all(column, later));
+                if batch.after.count != count {
+                    return Err(damaged(batch.sequence));
+                }
+            }
             Ok(())
         })?;
+        count = count.wrapping_add_signed(self.index.set_all(column, later));
+        if generation.tally.count != count {
+            return Err(damaged(generation.last_sequence));
+        }
         Ok(generation)
     }
 
