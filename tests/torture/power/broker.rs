@@ -185,7 +185,6 @@ impl Story {
         let mut broker = broker;
         broker.wait(PATIENCE).unwrap();
         let trace = Trace::read(&fs::read(&file).unwrap());
-        fs::remove_file(&file).unwrap();
         let story = Self {
             before,
             trace,
@@ -194,7 +193,8 @@ impl Story {
             released,
             adults,
         };
-        story.before.clone().check(&story.trace);
+        story.before.clone().check(&story.trace, &file);
+        fs::remove_file(&file).unwrap();
         story
     }
 

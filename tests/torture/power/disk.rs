@@ -428,7 +428,7 @@ impl Disk {
 
     /// Fails unless everything in the trace, done again, gives the very files that the process left when it was killed:
     /// then nothing was overlooked. Of what was under way at its end nobody knows whether it was done.
-    pub(super) fn check(mut self, trace: &Trace) {
+    pub(super) fn check(mut self, trace: &Trace, recording: &Path) {
         let lines = trace.times.len();
         self.replay(trace, 0, lines);
         self.begun(trace, lines);
@@ -439,7 +439,55 @@ impl Disk {
             .iter()
             .filter(|path| !open.contains(path.as_path()))
             .collect();
-        assert!(missed.is_empty(), "the recording misses something of {missed:?}");
+        let found: Vec<String> = missed.iter().map(|path| self.difference(trace, path)).collect();
+        if !missed.is_empty() {
+            let kept = std::env::temp_dir().join("recording-that-misses-something");
+            let _ = fs::copy(recording, &kept);
+            panic!(
+                "the recording, kept as {}, misses something: {found:#?}",
+                kept.display()
+            );
+        }
+    }
+
+    /// Where a file and what was recorded of it begin to differ, and which calls were about that place.
+    fn difference(&self, trace: &Trace, path: &Path) -> String {
+        let real = fs::read(path).unwrap_or_default();
+        let Some(Node::File(inode)) = self.current.get(path) else {
+            return format!("{}: not a file in the recording", path.display());
+        };
+        let ours = &self.inodes[*inode].current;
+        let same = ours.iter().zip(&real).take_while(|(one, other)| one == other);
+        let at = same.count();
+        let differ = ours.iter().zip(&real).filter(|(one, other)| one != other).count();
+        let lengths = (ours.len(), real.len());
+        let words = |call: &&Call| {
+            let what = match &call.act {
+                Act::Open { fd, .. } => format!("open {fd}"),
+                Act::Write(file, bytes) => format!("write {} {}", file.fd, bytes.len()),
+                Act::WriteAt(file, from, bytes) => format!("write {} {} at {from}", file.fd, bytes.len()),
+                Act::SetLength(file, length) => format!("length {} {length}", file.fd),
+                other => format!("{:.60}", format!("{other:?}")),
+            };
+            let is_near = match &call.act {
+                Act::WriteAt(_, from, bytes) => {
+                    let from = usize::try_from(*from).unwrap();
+                    (from..=from + bytes.len()).contains(&at)
+                }
+                _ => true,
+            };
+            is_near.then(|| format!("{}-{:?} {what}", call.began, call.returned))
+        };
+        let about = trace.calls.iter().filter(|call| call.act.paths().contains(&path));
+        let about: Vec<String> = about.filter_map(|call| words(&call)).collect();
+        let last = &about[about.len().saturating_sub(12)..];
+        format!(
+            "{}: {differ} bytes differ, from {at}, ours {:?}, found {:?}; lengths {lengths:?}; of {} lines the last calls about it: {last:?}",
+            path.display(),
+            ours.get(at),
+            real.get(at),
+            trace.times.len()
+        )
     }
 
     /// What differs from the files that lie below its folders.

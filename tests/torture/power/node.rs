@@ -137,7 +137,6 @@ impl Story {
         let mut late = Kept::new();
         late.keep(&data(&world));
         let trace = Trace::read(&fs::read(&file).unwrap());
-        fs::remove_file(&file).unwrap();
         let story = Self {
             world,
             before,
@@ -148,7 +147,8 @@ impl Story {
             told,
             right,
         };
-        story.before.clone().check(&story.trace);
+        story.before.clone().check(&story.trace, &file);
+        fs::remove_file(&file).unwrap();
         story
     }
 

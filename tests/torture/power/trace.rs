@@ -132,8 +132,13 @@ impl Trace {
                 (call.to_vec(), place)
             };
             // A process that is killed in a call leaves open what became of it.
-            let returned = !text.trim_ascii_end().ends_with(b"= ?");
-            if let Some(act) = act(&text, returned) {
+            let text = text.trim_ascii_end();
+            let (text, cut_off) = match text.strip_suffix(b" <detached ...>") {
+                Some(text) => (text, true),
+                None => (text, false),
+            };
+            let returned = !cut_off && !text.ends_with(b"= ?");
+            if let Some(act) = act(text, returned) {
                 let returned = returned.then_some(place);
                 calls.push(Call { began, returned, act });
             }
@@ -225,28 +230,26 @@ fn act(text: &[u8], returned: bool) -> Option<Act> {
             .is_some_and(|flags| find(flags, flag.as_bytes()).is_some())
     };
     Some(match name {
-        "openat" | "open" if !returned => {
-            let (path, flags) = if name == "open" {
-                (path(0)?, 1)
-            } else {
-                (beside(1)?, 2)
-            };
-            if !has(flags, "O_CREAT") && !has(flags, "O_TRUNC") {
-                return None;
-            }
-            Act::Unknown(format!("{name} of {} did not return", path.display()))
-        }
         "openat" | "open" => {
             let (path, flags) = if name == "open" {
                 (path(0)?, 1)
             } else {
                 (beside(1)?, 2)
             };
+            let (made, emptied) = (has(flags, "O_CREAT"), has(flags, "O_TRUNC"));
+            if !returned && !made && !emptied {
+                return None;
+            }
             Act::Open {
-                fd: u32::try_from(number).ok()?,
+                // One that did not return has no descriptor: whether it did something shows the file.
+                fd: if returned {
+                    u32::try_from(number).ok()?
+                } else {
+                    u32::MAX
+                },
                 path,
-                made: has(flags, "O_CREAT"),
-                emptied: has(flags, "O_TRUNC"),
+                made,
+                emptied,
                 appends: has(flags, "O_APPEND"),
             }
         }
