@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hitmachine_tests::torture::load::siege::{HOG, OTHER, Siege};
+use hitmachine_tests::torture::load::siege::{HOG, LEAST, OTHER, Siege};
 use hitmachine_tests::torture::load::{grpc, http};
 use tokio::time::sleep;
 
@@ -33,7 +33,7 @@ async fn ten_times_what_it_can_do() {
     // Each had an answer, or heard that it is busy; which of both depends on how fast they are sent.
     assert_eq!(answered + busy + lost, 3 * 12 * 250);
     assert!(siege.metric("requests_refused_total") >= busy);
-    assert!(served.answered >= 1, "{served:?}");
+    assert!(served.answered >= LEAST, "{served:?}");
     siege.is_over("a flood of questions").await;
     let after = siege.others().await;
     sleep(Duration::from_secs(1)).await;
@@ -60,7 +60,7 @@ async fn strangers_who_never_shake_hands() {
     siege.wire(OTHER).await.fetch().await.unwrap();
     assert!(siege.metric("tls_connections") <= 300);
     let served = others.end().await;
-    assert!(served.answered >= 1, "{served:?}");
+    assert!(served.answered >= LEAST, "{served:?}");
     drop(held);
     siege.is_over("connections that say nothing").await;
     println!("{made_room} made room; others {served:?}; {} kB", siege.peak_kb());
@@ -85,7 +85,7 @@ async fn one_partner_takes_its_part_and_no_more() {
     );
     assert!(hung_up, "a connection without a word lasts for ever");
     let served = others.end().await;
-    assert!(served.answered >= 1, "{served:?}");
+    assert!(served.answered >= LEAST, "{served:?}");
     siege.is_over("a byte a second").await;
     println!("others {served:?}; {} kB", siege.peak_kb());
     assert_eq!(siege.broker.stop().unwrap(), Some(0));
@@ -112,7 +112,7 @@ async fn what_is_never_read_and_never_ends_is_bounded() {
     assert!(peak <= MOST_MESSAGES_KB, "{peak} kB more at its worst");
     drop(held);
     let served = others.end().await;
-    assert!(served.answered >= 1, "{served:?}");
+    assert!(served.answered >= LEAST, "{served:?}");
     println!("{begun} messages begun, {peak} kB more; others {served:?}");
     assert_eq!(siege.broker.stop().unwrap(), Some(0));
 }
@@ -132,7 +132,7 @@ async fn floods_of_frames() {
     grpc::crumbs(&siege, 50_000).await;
     grpc::chatter(&siege, 50_000).await;
     let served = others.end().await;
-    assert!(served.answered >= 1, "{served:?}");
+    assert!(served.answered >= LEAST, "{served:?}");
     siege.is_over("frames").await;
     let after = siege.metric("hitmachine_log_entries");
     assert!(
@@ -156,7 +156,7 @@ async fn strangers_at_the_metrics_do_not_reach_the_hub() {
     let unread = http::never_reads(metrics, "/metrics", 150).await;
     assert!(http::get(metrics, "/metrics").await.contains("tls_connections"));
     let served = others.end().await;
-    assert!(served.answered >= 1, "{served:?}");
+    assert!(served.answered >= LEAST, "{served:?}");
     drop((held, unread));
     siege.is_over("strangers at the metrics").await;
     println!("others {served:?}; {} kB", siege.peak_kb());
@@ -175,7 +175,7 @@ async fn connections_leave_files_for_log_and_databases() {
     let said = siege.world.node(HOG, &["sync", "--full"]);
     assert_eq!(said.code, 0, "{said:?}");
     let served = others.end().await;
-    assert!(served.answered >= 1, "{served:?}");
+    assert!(served.answered >= LEAST, "{served:?}");
     drop(held);
     siege.is_over("few files").await;
     let printed = siege.broker.log().unwrap();

@@ -26,6 +26,8 @@ use crate::world::World;
 
 /// Within which a question of somebody else is answered, whatever goes on; also within which there is a new connection.
 pub const DEADLINE: Duration = Duration::from_secs(10);
+/// So many questions somebody else has answered, each within the deadline, before a siege may end.
+pub const LEAST: u64 = 5;
 /// What the process may take more than before.
 pub const MOST_MORE_KB: u64 = 200 * 1024;
 /// The partner that does its worst.
@@ -162,7 +164,7 @@ impl Siege {
             let mut wire = wire;
             let mut served = Served::default();
             let mut waits = Vec::new();
-            while !stopping.load(Ordering::Relaxed) {
+            while (waits.len() as u64) < LEAST || !stopping.load(Ordering::Relaxed) {
                 if waits.len() % 5 == 4 {
                     let begun = Instant::now();
                     let opened = connect(address, &tls, begun).await;
@@ -264,7 +266,7 @@ async fn connect(address: SocketAddr, tls: &Arc<ClientConfig>, begun: Instant) -
 }
 
 impl Asking {
-    /// Stops asking; how it went.
+    /// Stops asking, but not before enough was asked; how it went.
     pub async fn end(self) -> Served {
         self.stop.store(true, Ordering::Relaxed);
         self.task.await.unwrap()
