@@ -329,8 +329,8 @@ impl Office {
     /// The rows of these entries; an index beyond the log has none.
     fn rows(&self, covenant: &Covenant, indexes: &[u64], use_: v1::Use) -> Result<Vec<v1::Row>, ActError> {
         let mut rows = Vec::with_capacity(indexes.len());
-        for index in indexes {
-            let entry = match self.reader.read_entry(*index) {
+        for entry in self.reader.read_entries(indexes) {
+            let entry = match entry {
                 Err(ReadError::NoEntry(_)) => continue,
                 entry => entry?,
             };
@@ -342,8 +342,8 @@ impl Office {
     }
 
     fn erasures(&self) -> Vec<v1::Erasure> {
-        let controls = self.reader.controls().into_iter();
-        let entries = controls.filter_map(|index| self.reader.read_entry(index).ok());
+        let entries = self.reader.read_entries(&self.reader.controls());
+        let entries = entries.into_iter().flatten();
         entries.filter_map(|entry| erasure::of_entry(&entry)).collect()
     }
 

@@ -241,6 +241,50 @@ impl LogReader {
         entries.next().unwrap_or(Err(ReadError::NoEntry(index)))
     }
 
+    /// These entries, in this order; a frame that holds several that follow each other here is read once.
+    ///
+    /// # Errors
+    /// [`ReadError`], for each that cannot be read.
+    pub fn read_entries(&self, indexes: &[u64]) -> Vec<Result<StoredEntry, ReadError>> {
+        let mut entries = Vec::with_capacity(indexes.len());
+        let mut rest = indexes;
+        while let Some(first) = rest.first() {
+            let frame = match self.locate(*first) {
+                Some(Located::Frame(frame)) => Some(frame),
+                _ => None,
+            };
+            let together = frame.as_ref().map_or(1, |frame| {
+                let others = rest.iter().take_while(|index| frame.range.contains(index));
+                others.count()
+            });
+            let (these, later) = rest.split_at(together);
+            rest = later;
+            match frame.map(|frame| self.read_from(&frame, these)) {
+                Some(Ok(read)) => entries.extend(read),
+                // Gone after an erasure, for one: each is looked for by itself.
+                _ => entries.extend(these.iter().map(|index| self.read_entry(*index))),
+            }
+        }
+        entries
+    }
+
+    /// Entries that are in one frame.
+    fn read_from(
+        &self,
+        frame: &FramePlace,
+        indexes: &[u64],
+    ) -> Result<Vec<Result<StoredEntry, ReadError>>, ReadError> {
+        let bytes = self.read_bytes(frame)?;
+        let parsed = frame::parse(&bytes).map_err(|error| ReadError::Frame(frame.range.start, error))?;
+        let record = |index: &u64| {
+            let place = usize::try_from(index - frame.range.start).ok();
+            let record = place.and_then(|place| parsed.records.get(place));
+            let record = record.ok_or(ReadError::Leaf(*index))?;
+            self.entry(*index, parsed.header.time_ms, record)
+        };
+        Ok(indexes.iter().map(record).collect())
+    }
+
     /// The entries of a range in order, payloads decrypted, as far as the log goes. After an error the next frame
     /// follows.
     ///

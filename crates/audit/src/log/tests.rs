@@ -303,6 +303,11 @@ fn what_changes_under_an_open_log_is_noticed_when_read() {
     assert!(log.read_entry(2).is_ok());
     assert!(matches!(log.read_entry(3), Err(ReadError::NoEntry(3))));
     assert_eq!(first_bad(&log), None);
+    let several = [2, 1, 0, 2, 3];
+    let read = log.reader().read_entries(&several);
+    for (index, read) in several.into_iter().zip(read) {
+        assert_eq!(format!("{:?}", log.read_entry(index)), format!("{read:?}"));
+    }
     // Another commitment, sealed again.
     forge(&disk, &place, |frame| frame[frame::HEADER + 1] ^= 1);
     assert!(matches!(log.read_entry(1), Err(ReadError::Leaf(1))));

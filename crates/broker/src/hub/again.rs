@@ -352,7 +352,7 @@ impl Hub {
     async fn entries(&self, coming: &Coming<'_>, indexes: Vec<u64>) -> Result<Found, AskError> {
         let reader = self.reader.clone();
         let read = move || {
-            let entries = indexes.into_iter().map(|index| reader.read_entry(index));
+            let entries = reader.read_entries(&indexes).into_iter();
             entries.collect::<Result<Vec<_>, _>>()
         };
         let entries = match tokio::task::spawn_blocking(read).await {

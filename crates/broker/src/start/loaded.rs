@@ -104,11 +104,8 @@ impl Loaded {
         let registers = Registers::load(config, &covenant.deployment().id, &reader)?;
         let registers = Arc::new(registers);
         let index = Arc::new(indexer::open(&config.index_dir(), index_key, log.head().size)?);
-        let logged = reader
-            .controls()
-            .into_iter()
-            .filter_map(|index| reader.read_entry(index).ok());
-        let logged = alarm::book(logged);
+        let controls = reader.read_entries(&reader.controls());
+        let logged = alarm::book(controls.into_iter().flatten());
         let witnesses = Witnesses::new(policy, verifier.clone(), reader.clone())
             .map_err(|_| StartError::PolicyUnsuitable(config.audit.policy.clone()))?;
         let witnesses = Arc::new(witnesses);
