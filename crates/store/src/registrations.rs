@@ -113,19 +113,28 @@ impl SledStore {
     /// Deletes the batches of generations that `state` does not name.
     fn keep_only(&self, partner: &PartnerId, state: PartnerState) -> Result<(), StoreError> {
         let named = [state.active, state.filling];
-        let mut prefix = partner.as_str().as_bytes().to_vec();
-        prefix.push(0);
+        let prefix = generation_key(partner, 0);
+        let prefix = &prefix[..prefix.len() - 4];
         let mut changes = sled::Batch::default();
         let mut left_over = false;
-        for key in self.batches.scan_prefix(&prefix).keys() {
-            let key = key.map_err(engine)?;
-            let generation = key
-                .get(prefix.len()..prefix.len() + 4)
-                .and_then(|bytes| bytes.try_into().ok());
-            if !named.contains(&generation.map(u32::from_be_bytes)) {
-                changes.remove(key);
+        // From generation to generation: to read all keys would be to read all batches.
+        let mut next = Some(0);
+        while let Some(from) = next {
+            let Some(first) = self.batches.range(generation_key(partner, from)..).keys().next() else {
+                break;
+            };
+            let first = first.map_err(engine)?;
+            let number = first.strip_prefix(prefix).and_then(|rest| rest.first_chunk());
+            let Some(number) = number.copied().map(u32::from_be_bytes) else {
+                break;
+            };
+            if !named.contains(&Some(number)) {
+                for key in self.batches.scan_prefix(generation_key(partner, number)).keys() {
+                    changes.remove(key.map_err(engine)?);
+                }
                 left_over = true;
             }
+            next = number.checked_add(1);
         }
         if left_over {
             self.batches.apply_batch(changes).map_err(engine)?;

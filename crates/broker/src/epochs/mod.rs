@@ -155,8 +155,8 @@ impl EpochRegister {
         drop(pepper);
         let store = SledStore::open(dir)?;
         let register = Register::load(tags, mask, &store)?;
-        // sled keeps in memory what was read in one go: its cache is looked at after 64 accesses to each of 256 parts, and
-        // a page here is some hundred kilobytes.
+        // sled 0.34 looks at a part of its cache at each 64th access to it, and a page is some hundred kilobytes: what is
+        // read once, from begin to end, stays in memory. So what answers from now on is opened anew.
         drop(store);
         let store = SledStore::open(dir)?;
         for (partner, state, count) in register.summary() {
