@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 /// Changes to a [`Tree`] that are made together.
 pub use sled::Batch;
 
-use self::files::Files;
+use self::files::{Files, PAGES};
 use crate::tree::{Tree, guarded};
 
 /// Memory for sled's page cache, in bytes: values are batches, read once at start.
@@ -174,7 +174,7 @@ fn found(dir: &Path) -> Result<(), DbError> {
     let synced = Files::open(&new).and_then(|mut files| files.sync());
     synced.map_err(DbError::Sync)?;
     drop(db);
-    wait_until_closed(&new.join("db")).map_err(DbError::Sync)?;
+    wait_until_closed(&new.join(PAGES)).map_err(DbError::Sync)?;
     match fs::rename(&new, dir) {
         // The folder is a disk of its own, whose place nothing can take: there sled makes its files itself.
         Err(error)
@@ -190,6 +190,17 @@ fn found(dir: &Path) -> Result<(), DbError> {
     let above = dir.parent().filter(|above| *above != Path::new(""));
     let above = File::open(above.unwrap_or(Path::new(".")));
     above.and_then(|above| above.sync_all()).map_err(DbError::Sync)
+}
+
+/// Returns when the database in `dir`, which this process has dropped, can be opened again.
+///
+/// # Errors
+/// [`DbError::InUse`] if that takes too long.
+pub(crate) fn until_closed(dir: &Path) -> Result<(), DbError> {
+    wait_until_closed(&dir.join(PAGES)).map_err(|error| match error.kind() {
+        io::ErrorKind::TimedOut => DbError::InUse(dir.to_owned()),
+        _ => DbError::Sync(error),
+    })
 }
 
 /// sled's own threads hold its lock a moment longer than the database is there.

@@ -30,6 +30,9 @@ use crate::config::{BrokerConfig, EpochSection};
 
 pub(crate) use change::{EpochChanger, Step, StepError};
 
+/// With more persons than this, what the store holds of them in memory after it was read is let go.
+const MANY: usize = 100_000;
+
 /// Why the registers of the epochs cannot be opened.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -155,10 +158,11 @@ impl EpochRegister {
         drop(pepper);
         let store = SledStore::open(dir)?;
         let register = Register::load(tags, mask, &store)?;
-        // sled 0.34 looks at a part of its cache at each 64th access to it, and a page is some hundred kilobytes: what is
-        // read once, from begin to end, stays in memory. So what answers from now on is opened anew.
-        drop(store);
-        let store = SledStore::open(dir)?;
+        let store = if register.persons() > MANY {
+            store.opened_anew()?
+        } else {
+            store
+        };
         for (partner, state, count) in register.summary() {
             tracing::info!(%partner, epoch = %keys.number, generation = state.active, count, "register loaded");
         }

@@ -8,7 +8,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// sled's one growing file, relative to its folder.
-const PAGES: &str = "db";
+pub(super) const PAGES: &str = "db";
 
 /// The files of one database, and what was synced of them.
 ///
