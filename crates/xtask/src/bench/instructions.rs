@@ -58,7 +58,12 @@ async fn count(dir: &Path, in_flight: usize, questions: usize) -> Counted {
     let out = dir.join("callgrind.out");
     let mut command = Command::new("valgrind");
     command
-        .args(["--tool=callgrind", "--quiet", "--dump-line=no"])
+        .args([
+            "--tool=callgrind",
+            "--quiet",
+            "--dump-line=no",
+            "--fair-sched=yes",
+        ])
         .arg(format!("--callgrind-out-file={}", out.display()))
         .arg(program("hitmachine-broker").unwrap());
     let broker = BrokerProcess::start_with(command, &deployment, free_address().unwrap()).unwrap();

@@ -90,16 +90,12 @@ pub(crate) fn write(run: &Run, charts: &[Chart], out: &Path) {
     fs::write(out.join("benchmarks.md"), page(run, charts, REMARKS)).unwrap();
 }
 
-/// What was written by hand about a row.
-fn remark<'a>(remarks: &'a str, what: &str) -> Option<&'a str> {
-    let mut sections = remarks.split("\n## ").skip(1);
-    let section = sections.find(|section| {
-        section
-            .lines()
-            .next()
-            .is_some_and(|heading| heading.trim() == what)
-    })?;
-    section.split_once('\n').map(|(_, text)| text.trim())
+/// What was written by hand about a row: the section whose heading the row begins with, and its text.
+fn remark<'a>(remarks: &'a str, what: &str) -> Option<(&'a str, &'a str)> {
+    let sections = remarks.split("\n## ").skip(1);
+    let mut sections = sections.filter_map(|section| section.split_once('\n'));
+    let (heading, text) = sections.find(|(heading, _)| what.starts_with(heading.trim()))?;
+    Some((heading.trim(), text.trim()))
 }
 
 fn page(run: &Run, charts: &[Chart], remarks: &str) -> String {
@@ -127,6 +123,7 @@ fn page(run: &Run, charts: &[Chart], remarks: &str) -> String {
         for row in &rows {
             text.push_str(&line(row));
         }
+        let mut said = None;
         for row in &rows {
             if !row.details.is_empty() {
                 text.push_str(&format!("\n**{}**\n\n", capital(&row.what)));
@@ -134,8 +131,11 @@ fn page(run: &Run, charts: &[Chart], remarks: &str) -> String {
                     text.push_str(&format!("- {}\n", code(detail)));
                 }
             }
-            if let Some(remark) = remark(remarks, &row.what).filter(|_| row.is_met() == Some(false)) {
-                text.push_str(&format!("\n**Why {} misses its bar.** {remark}\n", row.what));
+            let remark = remark(remarks, &row.what).filter(|_| row.is_met() == Some(false));
+            // Rows of one kind share theirs.
+            if let Some((heading, remark)) = remark.filter(|(heading, _)| said != Some(*heading)) {
+                text.push_str(&format!("\n**Why a bar is missed: {heading}.** {remark}\n"));
+                said = Some(heading);
             }
         }
     }
@@ -185,8 +185,8 @@ mod tests {
     #[test]
     fn a_remark_belongs_to_its_row() {
         let remarks = "About.\n\n## one\n\nBecause.\n\n## two\nOther.\n";
-        assert_eq!(remark(remarks, "one"), Some("Because."));
-        assert_eq!(remark(remarks, "two"), Some("Other."));
+        assert_eq!(remark(remarks, "one, 16 in flight"), Some(("one", "Because.")));
+        assert_eq!(remark(remarks, "two"), Some(("two", "Other.")));
         assert_eq!(remark(remarks, "three"), None);
     }
 }
