@@ -467,7 +467,7 @@ impl Disk {
                 Act::Write(file, bytes) => format!("write {} {}", file.fd, bytes.len()),
                 Act::WriteAt(file, from, bytes) => format!("write {} {} at {from}", file.fd, bytes.len()),
                 Act::SetLength(file, length) => format!("length {} {length}", file.fd),
-                other => format!("{:.60}", format!("{other:?}")),
+                other => format!("{other:?}").chars().take(60).collect(),
             };
             let is_near = match &call.act {
                 Act::WriteAt(_, from, bytes) => {

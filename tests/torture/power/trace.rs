@@ -193,7 +193,12 @@ fn act(text: &[u8], returned: bool) -> Option<Act> {
             Some(&arguments[end + 3..]),
         )
     } else {
-        (arguments, None)
+        // `…, 96) = ?` of a process that was killed in it, or nothing after the last argument.
+        let inside = arguments
+            .strip_suffix(b"= ?")
+            .unwrap_or(arguments)
+            .trim_ascii_end();
+        (inside.strip_suffix(b")").unwrap_or(inside), None)
     };
     let mut words = result
         .unwrap_or(b"0")
@@ -334,4 +339,32 @@ fn bytes(text: &[u8]) -> Vec<u8> {
     pairs
         .map(|pair| u8::try_from(digit(pair[2]) << 4 | digit(pair[3])).unwrap_or_default())
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_that_a_kill_cut_off_is_known_and_did_not_return() {
+        let text = concat!(
+            "7 1.000001 pwrite64(11</d/db>, \"\\x61\\x62\", 2, 96) = 2\n",
+            "7 1.000002 pwrite64(11</d/db>, \"\\x61\\x62\", 2, 98) = ?\n",
+            "8 1.000003 ftruncate(11</d/db>, 8192 <unfinished ...>\n",
+            "9 1.000004 write(12</d/seg>, \"\\x61\", 1 <unfinished ...>\n",
+            "9 1.000005 <... write resumed>) = ?\n",
+            "6 1.000006 openat(AT_FDCWD</d>, \"new\", O_RDWR|O_CREAT, 0666 <detached ...>\n",
+            "7 1.000007 +++ killed by SIGKILL +++\n",
+        );
+        let trace = Trace::read(text.as_bytes());
+        assert_eq!(trace.times.len(), 7);
+        let done: Vec<_> = trace.calls.iter().map(|call| call.returned).collect();
+        assert_eq!(done, [Some(0), None, None, None, None]);
+        let acts: Vec<_> = trace.calls.iter().map(|call| &call.act).collect();
+        assert!(matches!(acts[0], Act::WriteAt(_, 96, bytes) if bytes == b"ab"));
+        assert!(matches!(acts[1], Act::WriteAt(_, 98, bytes) if bytes == b"ab"));
+        assert!(matches!(acts[2], Act::Write(file, bytes) if file.fd == 12 && bytes == b"a"));
+        assert!(matches!(acts[3], Act::Open { path, made: true, .. } if path == Path::new("/d/new")));
+        assert!(matches!(acts[4], Act::SetLength(_, 8192)));
+    }
 }
