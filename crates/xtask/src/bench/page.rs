@@ -1,5 +1,6 @@
 //! The page in `docs/`: made of a run and of nothing else but the remarks written by hand.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
@@ -123,7 +124,7 @@ fn page(run: &Run, charts: &[Chart], remarks: &str) -> String {
         for row in &rows {
             text.push_str(&line(row));
         }
-        let mut said = None;
+        let mut said = BTreeSet::new();
         for row in &rows {
             if !row.details.is_empty() {
                 text.push_str(&format!("\n**{}**\n\n", capital(&row.what)));
@@ -133,9 +134,8 @@ fn page(run: &Run, charts: &[Chart], remarks: &str) -> String {
             }
             let remark = remark(remarks, &row.what).filter(|_| row.is_met() == Some(false));
             // Rows of one kind share theirs.
-            if let Some((heading, remark)) = remark.filter(|(heading, _)| said != Some(*heading)) {
+            if let Some((heading, remark)) = remark.filter(|(heading, _)| said.insert(*heading)) {
                 text.push_str(&format!("\n**Why a bar is missed: {heading}.** {remark}\n"));
-                said = Some(heading);
             }
         }
     }
