@@ -87,7 +87,6 @@ impl Slot {
         Self((place as u64) << 16 | entries as u64)
     }
 
-    #[expect(clippy::cast_possible_truncation, reason = "16 bits, and what was a usize")]
     fn parts(self) -> (usize, usize) {
         ((self.0 & 0xffff) as usize, (self.0 >> 16) as usize)
     }
