@@ -16,6 +16,7 @@ use serde_json::{Map, Value, json};
 use tokio::sync::oneshot;
 
 use crate::cosigned::Newest;
+use crate::indexer::Indexed;
 use crate::publication::Publication;
 
 /// The type of the control entry that counts what an erasure took.
@@ -45,7 +46,7 @@ pub(crate) enum ErasingError {
 pub(crate) struct Eraser {
     pub(crate) log: CommitHandle,
     pub(crate) reader: LogReader,
-    pub(crate) index: Arc<AuditIndex>,
+    pub(crate) index: Arc<Indexed>,
     pub(crate) publication: Publication,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) cosigned: Newest,

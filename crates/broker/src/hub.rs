@@ -17,13 +17,14 @@ use hitmachine_core::{
 };
 use hitmachine_proto::{MAX_KNOWN_SIZES, answer, query, receipt, v1};
 use hitmachine_pseudonym::{KeyCheckValue, KeyEpoch};
-use hitmachine_store::{AuditIndex, HubTables};
+use hitmachine_store::HubTables;
 use jiff::Timestamp;
 use tokio::sync::{OwnedMutexGuard, oneshot};
 
 use self::again::{Before, Claimed, Coming, Memory};
 use crate::cosigned::{self, Newest};
 use crate::epochs::{EpochRegister, Registers};
+use crate::indexer::Indexed;
 use crate::live::Live;
 use crate::metrics::{Metrics, OutcomeLabel};
 use crate::rules::Rules;
@@ -122,7 +123,7 @@ pub(crate) struct Hub {
     registers: Arc<Registers>,
     log: CommitHandle,
     reader: LogReader,
-    index: Arc<AuditIndex>,
+    index: Arc<Indexed>,
     memory: Arc<Memory>,
     witnesses: Arc<Witnesses>,
     cosigned: Newest,
@@ -148,7 +149,7 @@ pub(crate) struct Parts {
     pub(crate) watch: Arc<Watch>,
     pub(crate) registers: Arc<Registers>,
     pub(crate) reader: LogReader,
-    pub(crate) index: Arc<AuditIndex>,
+    pub(crate) index: Arc<Indexed>,
     pub(crate) witnesses: Arc<Witnesses>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) last_logged: Option<Timestamp>,

@@ -1,5 +1,6 @@
 //! The search index, kept in step with the log.
 
+use std::ops::Deref;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,6 +10,8 @@ use hitmachine_core::record::DecodedRecord;
 use hitmachine_store::AuditIndex;
 use hitmachine_store::audit_index::{IndexError, IndexRow};
 
+use tokio::sync::Notify;
+
 use crate::alarm::Alarms;
 
 /// Entries that are added at a time.
@@ -17,6 +20,46 @@ const CHUNK: u64 = 1_024;
 const PAUSE: Duration = Duration::from_millis(100);
 /// After how long without anything new the index is made durable.
 const QUIET: Duration = Duration::from_secs(5);
+
+/// How long somebody who searches waits for the index to have everything that the log had when he came.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Pause before he looks again.
+const LOOK_AGAIN: Duration = Duration::from_millis(2);
+
+/// The index, and a word for whoever keeps it in step.
+pub(crate) struct Indexed {
+    index: AuditIndex,
+    hurry: Notify,
+}
+
+impl Indexed {
+    pub(crate) fn new(index: AuditIndex) -> Self {
+        Self {
+            index,
+            hurry: Notify::new(),
+        }
+    }
+
+    /// Whether it has what the log has now; waits for it a little, and no longer than it takes.
+    pub(crate) async fn is_in_step(&self, reader: &LogReader) -> bool {
+        let size = reader.head().size;
+        let caught_up = async {
+            while self.index.next() < size {
+                self.hurry.notify_one();
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, caught_up).await.is_ok()
+    }
+}
+
+impl Deref for Indexed {
+    type Target = AuditIndex;
+
+    fn deref(&self) -> &AuditIndex {
+        &self.index
+    }
+}
 
 /// Why the index does not follow the log. Searching goes on with what it has.
 #[derive(Debug, thiserror::Error)]
@@ -35,9 +78,9 @@ pub enum IndexingError {
 ///
 /// # Errors
 /// [`IndexError`].
-pub(crate) fn open(dir: &Path, key: [u8; 32], size: u64) -> Result<AuditIndex, IndexError> {
+pub(crate) fn open(dir: &Path, key: [u8; 32], size: u64) -> Result<Indexed, IndexError> {
     let index = match AuditIndex::open(dir, key) {
-        Ok(index) if index.next() <= size => return Ok(index),
+        Ok(index) if index.next() <= size => index,
         Ok(index) => {
             drop(index);
             tracing::warn!("the search index is of a larger log; it is built anew");
@@ -49,7 +92,7 @@ pub(crate) fn open(dir: &Path, key: [u8; 32], size: u64) -> Result<AuditIndex, I
         }
         Err(error) => return Err(error),
     };
-    Ok(index)
+    Ok(Indexed::new(index))
 }
 
 /// Adds everything up to `size`; `progress` hears how far it is.
@@ -102,7 +145,7 @@ fn row(reader: &LogReader, entry: &StoredEntry) -> Option<IndexRow> {
 }
 
 /// Follows the log for ever.
-pub(crate) async fn follow(index: Arc<AuditIndex>, reader: LogReader, alarms: Arc<Alarms>) {
+pub(crate) async fn follow(index: Arc<Indexed>, reader: LogReader, alarms: Arc<Alarms>) {
     let mut changed = Some(Instant::now());
     let mut before = index.next();
     loop {
@@ -128,6 +171,7 @@ pub(crate) async fn follow(index: Arc<AuditIndex>, reader: LogReader, alarms: Ar
             }
             changed = None;
         }
-        tokio::time::sleep(PAUSE).await;
+        // Somebody may wait for it.
+        let _ = tokio::time::timeout(PAUSE, index.hurry.notified()).await;
     }
 }

@@ -25,11 +25,10 @@ use prost::Message;
 use crate::alarm::Alarms;
 use crate::erasure::{self, Eraser, ErasingError};
 use crate::hub::{AskError, Hub};
+use crate::indexer::Indexed;
 use crate::notice::Notices;
 use crate::overview;
 
-/// How long a search waits for the index to have everything that the log had when it came.
-const PATIENCE: Duration = Duration::from_secs(5);
 /// How long completeness waits for an erasure that is under way. One that takes longer has failed, or shows as such.
 const ERASURE_PATIENCE: Duration = Duration::from_secs(30);
 /// Pause before it reads the log again.
@@ -60,7 +59,7 @@ pub(crate) enum ActError {
 pub(crate) struct Office {
     pub(crate) hub: Arc<Hub>,
     pub(crate) reader: LogReader,
-    pub(crate) index: Arc<AuditIndex>,
+    pub(crate) index: Arc<Indexed>,
     pub(crate) alarms: Arc<Alarms>,
     pub(crate) notices: Arc<Notices>,
     pub(crate) eraser: Eraser,
@@ -221,7 +220,8 @@ impl Office {
                 let Some(filter) = filter(search) else {
                     return Ok(Err(Refusal::Malformed("search")));
                 };
-                self.indexed().await;
+                // The result says how far the index is.
+                self.index.is_in_step(&self.reader).await;
                 let (office, search) = (Arc::clone(self), search.clone());
                 Ok(blocking(move || office.search(&covenant, &filter, &search)).await?)
             }
@@ -238,7 +238,8 @@ impl Office {
                 let Some(cuts) = trend::stretches(wanted) else {
                     return Ok(Err(Refusal::Malformed("cuts")));
                 };
-                self.indexed().await;
+                // The result says how far the index is.
+                self.index.is_in_step(&self.reader).await;
                 let (index, wanted) = (Arc::clone(&self.index), wanted.clone());
                 Ok(blocking(move || {
                     Ok(Found::Statistics(if cuts.is_empty() {
@@ -289,18 +290,6 @@ impl Office {
                 Ok(Found::Overview(blocking(count).await?))
             }
         })
-    }
-
-    /// Waits until the index has what the log has now.
-    async fn indexed(&self) {
-        let size = self.reader.head().size;
-        let caught_up = async {
-            while self.index.next() < size {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-        };
-        // The result says how far the index is.
-        let _ = tokio::time::timeout(PATIENCE, caught_up).await;
     }
 
     fn search(&self, covenant: &Covenant, filter: &Filter, search: &v1::Search) -> Result<Found, ActError> {

@@ -38,8 +38,6 @@ const CLOCKS_APART_MS: u64 = hitmachine_core::record::CLOCK_TOLERANCE_MS;
 /// From what age, in milliseconds, a question is not put any more if it says that it may have been asked before: less
 /// than the five minutes for which a live partner takes it.
 const OLD_MS: u64 = 4 * 60 * 1000;
-/// How long a question that comes again waits for the index to have everything that the log had when it came.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What names a question: who asked, and the name it gave.
 type Name = (Oin, RequestId);
@@ -295,7 +293,7 @@ impl Hub {
 
     /// Looks in everything that was ever logged.
     async fn searched(&self, coming: &Coming<'_>, claimed: Claimed) -> Result<Before, AskError> {
-        if coming.again && !self.indexed().await {
+        if coming.again && !self.index.is_in_step(&self.reader).await {
             return Err(AskError::Busy);
         }
         let index = Arc::clone(&self.index);
@@ -334,17 +332,6 @@ impl Hub {
                 Before::Same(logged)
             }
         })
-    }
-
-    /// Whether the index has what the log has now; waits for it a little.
-    async fn indexed(&self) -> bool {
-        let size = self.reader.head().size;
-        let caught_up = async {
-            while self.index.next() < size {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-        };
-        tokio::time::timeout(PATIENCE, caught_up).await.is_ok()
     }
 
     /// The entries of this very question among these, if they are there. One that was refused may have been answered

@@ -8,7 +8,7 @@ use hitmachine_core::covenant::Document;
 use hitmachine_core::{Clock, Covenant};
 use hitmachine_proto::v1;
 use hitmachine_service::secret::{Purpose, SecretFile};
-use hitmachine_store::{AuditIndex, HubTables};
+use hitmachine_store::HubTables;
 use jiff::Timestamp;
 use prometheus_client::registry::Registry;
 
@@ -17,7 +17,7 @@ use crate::alarm::{self, Alarms};
 use crate::config::BrokerConfig;
 use crate::epochs::{Configured, Registers};
 use crate::hub::Parts;
-use crate::indexer;
+use crate::indexer::{self, Indexed};
 use crate::ldv::Exporter;
 use crate::metrics::Metrics;
 use crate::notice::Notices;
@@ -72,7 +72,7 @@ pub(super) struct Loaded {
     pub(super) shared: Shared,
     pub(super) log: Log,
     pub(super) parts: Parts,
-    pub(super) index: Arc<AuditIndex>,
+    pub(super) index: Arc<Indexed>,
     pub(super) ldv: Option<Exporter>,
     pub(super) registry: Registry,
     pub(super) agreement: Arc<Agreement>,
