@@ -29,6 +29,8 @@ use super::{Bench, Part, officer};
 
 /// Questions in flight while a log is filled.
 const IN_FLIGHT: usize = 16;
+/// How often at most one looks whether a broker still gives memory back.
+const SETTLES: usize = 10;
 /// How often the growth of the latency is looked at.
 const LOOKS: usize = 3;
 
@@ -70,6 +72,20 @@ impl Running {
     async fn p50(&self, bench: &Bench) -> f64 {
         let asker = asker(&self.node, &self.questions);
         drive(1, bench.slice(), asker).await.ms(0.5)
+    }
+
+    /// Bytes of memory, and the most there were, once it gives no more back of what its start took: while it is asked.
+    async fn settled(&self, bench: &Bench) -> (u64, u64) {
+        let (mut now, mut peak) = memory(self.broker.id());
+        for _ in 0..SETTLES {
+            self.p50(bench).await;
+            let before = now;
+            (now, peak) = memory(self.broker.id());
+            if now + before / 100 >= before {
+                break;
+            }
+        }
+        (now, peak)
     }
 
     /// Has the log grow to so many entries.
@@ -257,12 +273,11 @@ async fn registers(
     }
     let empty = {
         let running = Running::start(long.clone()).await;
-        let (now, _) = memory(running.broker.id());
+        let (now, _) = running.settled(bench).await;
         running.stop();
         now
     };
-    // The two largest with the long log; the largest goes on running.
-    let mut running = BTreeMap::new();
+    // The two largest with the long log.
     for level in [middle, most] {
         let Some((_, from)) = filled.iter().find(|(size, _)| size == level) else {
             continue;
@@ -273,19 +288,16 @@ async fn registers(
         fs::rename(registry(from), &own).unwrap();
         let (measured, started) = start(bench, &long, *level, entries, empty).await;
         rows.extend(measured.into_iter().filter(|_| wanted(Part::Scale)));
-        if level == most {
-            running.insert(*level, started);
-        } else {
-            started.stop();
-            fs::rename(&own, registry(from)).unwrap();
-        }
+        started.stop();
+        fs::rename(&own, registry(from)).unwrap();
     }
+    remove(&long);
+    let mut running = BTreeMap::new();
     if wanted(Part::Growth) {
+        // Each with a log of its own, as short as the others': after a start, what was asked just before is looked up in it.
         for (level, deployment) in filled {
-            if level != *most {
-                bench.say(&format!("a broker starts with {level} registrations"));
-                running.insert(level, Running::start(deployment).await);
-            }
+            bench.say(&format!("a broker starts with {level} registrations"));
+            running.insert(level, Running::start(deployment).await);
         }
         rows.push(growth(bench, "registrations", &running).await);
     }
@@ -332,7 +344,7 @@ async fn start(
     }
     let noisy = probe.is_noisy();
     let running = last.unwrap();
-    let (now, peak) = memory(running.broker.id());
+    let (now, peak) = running.settled(bench).await;
     let on_disk = disk(&folders[0]);
     bench.weather.look();
     let each = |bytes: u64| bytes as f64 / level as f64;
