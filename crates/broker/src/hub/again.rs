@@ -15,7 +15,6 @@ mod names;
 use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use hitmachine_audit::{Committed, StoredContent, StoredEntry, SubmitError};
 use hitmachine_core::again::{is_named, is_of, repeat};
