@@ -9,7 +9,7 @@ use tokio::time::sleep;
 /// Connections of one partner, and its requests under way, as the broker's configuration has them.
 const MOST_CONNECTIONS: usize = 64;
 const MOST_REQUESTS: u64 = 512;
-/// A partner's largest messages, all at once, and all of the rest.
+/// A partner's largest messages, hundreds at once, and all of the rest.
 const MOST_MESSAGES_KB: u64 = 320 * 1024;
 
 /// Three thousand questions of one partner at once, again and again: each ends in some way, and another partner's
@@ -105,8 +105,9 @@ async fn what_is_never_read_and_never_ends_is_bounded() {
     drop(held);
     siege.is_over("answers that are not read").await;
 
-    let (held, begun) = grpc::almost_whole(&siege, 3, 200).await;
-    assert!(begun >= 10, "{begun} messages begun");
+    let (held, begun) = grpc::almost_whole(&siege, 25, 16).await;
+    // It hangs up on a connection that goes on with calls which it has refused; each has begun some by then.
+    assert!(begun >= 25, "{begun} messages begun");
     siege.wire(OTHER).await.fetch().await.unwrap();
     let peak = siege.peak_kb();
     assert!(peak <= MOST_MESSAGES_KB, "{peak} kB more at its worst");

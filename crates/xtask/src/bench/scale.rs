@@ -34,6 +34,14 @@ const SETTLES: usize = 10;
 /// How often the growth of the latency is looked at.
 const LOOKS: usize = 3;
 
+/// What a broker takes that has the long log and no registrations.
+#[derive(Clone, Copy)]
+struct Empty {
+    bytes: u64,
+    /// From the process to its first connection.
+    seconds: f64,
+}
+
 /// A broker that runs, and the coordinator's node in this process.
 struct Running {
     deployment: Deployment,
@@ -274,8 +282,9 @@ async fn registers(
     let empty = {
         let running = Running::start(long.clone()).await;
         let (now, _) = running.settled(bench).await;
+        let seconds = running.seconds;
         running.stop();
-        now
+        Empty { bytes: now, seconds }
     };
     // The two largest with the long log.
     for level in [middle, most] {
@@ -314,7 +323,7 @@ async fn start(
     deployment: &Deployment,
     level: u64,
     entries: u64,
-    empty: u64,
+    empty: Empty,
 ) -> (Vec<Row>, Running) {
     let data = deployment.dir().join("broker/data");
     let folders = [data.join("registry"), data.join("audit/wal")];
@@ -354,11 +363,11 @@ async fn start(
         Row::new("scale", what, Figure::once(each(bytes), Unit::Bytes)).bar(Bar::AtMost(bar))
     };
     let rows = vec![
-        size("memory", now.saturating_sub(empty), 12.0).detail(format!(
+        size("memory", now.saturating_sub(empty.bytes), 12.0).detail(format!(
             "the broker has {}, at most {}; with the same log and no registrations {}",
             Unit::Bytes.write(now as f64),
             Unit::Bytes.write(peak as f64),
-            Unit::Bytes.write(empty as f64)
+            Unit::Bytes.write(empty.bytes as f64)
         )),
         size("disk", on_disk, 40.0).detail(format!("{} in all", Unit::Bytes.write(on_disk as f64))),
         Row::new(
@@ -375,7 +384,11 @@ async fn start(
             reading,
         )
         .bar(Bar::RatioAtMost(3.0))
-        .noisy(noisy),
+        .noisy(noisy)
+        .detail(format!(
+            "with the same log and no registrations: {}",
+            Unit::Seconds.write(empty.seconds)
+        )),
     ];
     (rows, running)
 }
