@@ -9,7 +9,6 @@ use hitmachine_audit::{LogReader, ReadError, StoredContent, StoredEntry};
 use hitmachine_core::record::DecodedRecord;
 use hitmachine_store::AuditIndex;
 use hitmachine_store::audit_index::{IndexError, IndexRow};
-
 use tokio::sync::Notify;
 
 use crate::alarm::Alarms;
