@@ -195,40 +195,54 @@ impl Index {
         self.parts.iter().map(Part::tags).sum()
     }
 
-    /// Does what was put off, and leaves that empty; how many tags more `column` says something about.
-    pub(super) fn set_all(&mut self, column: Column, later: &mut Later) -> i64 {
-        let mut growth = 0;
+    /// Does what was put off, and leaves that empty; for each batch in it, how many tags more `column` says something about.
+    pub(super) fn set_all(&mut self, column: Column, later: &mut Later) -> Vec<i64> {
+        let mut growth = vec![0; later.batches];
         for (part, changes) in self.parts.iter_mut().zip(&mut later.parts) {
-            for (tag, entry) in changes.drain(..) {
-                growth += match entry {
+            for (tag, entry, batch) in changes.drain(..) {
+                let change = match entry {
                     Some(entry) => i64::from(!part.set(tag, entry)),
                     None => -i64::from(part.remove(&tag, column)),
                 };
+                if let Some(growth) = growth.get_mut(batch as usize) {
+                    *growth += change;
+                }
             }
         }
-        later.held = 0;
+        (later.held, later.batches) = (0, 0);
         growth
     }
 }
 
-/// Changes of one column that are put off, by part, in their order.
+/// Changes of one column that are put off, by part, in their order, each with the number of its batch.
 #[derive(Debug)]
 pub(super) struct Later {
-    parts: Vec<Vec<(Tag, Option<Entry>)>>,
+    parts: Vec<Vec<(Tag, Option<Entry>, u32)>>,
     held: usize,
+    batches: usize,
 }
 
 impl Later {
     pub(super) fn new() -> Self {
         let parts = (0..PARTS).map(|_| Vec::new()).collect();
-        Self { parts, held: 0 }
+        Self {
+            parts,
+            held: 0,
+            batches: 0,
+        }
     }
 
-    /// Puts a change off; without an entry it is a withdrawal.
-    pub(super) fn push(&mut self, tag: Tag, entry: Option<Entry>) {
-        if let Some(part) = self.parts.get_mut(part_of(&tag)) {
-            part.push((tag, entry));
-            self.held += 1;
+    /// Puts a batch off; a change without an entry is a withdrawal.
+    pub(super) fn push(&mut self, changes: impl IntoIterator<Item = (Tag, Option<Entry>)>) {
+        // The batch itself counts, too: one can be empty.
+        let batch = u32::try_from(self.batches).unwrap_or(u32::MAX);
+        self.batches += 1;
+        self.held += 1;
+        for (tag, entry) in changes {
+            if let Some(part) = self.parts.get_mut(part_of(&tag)) {
+                part.push((tag, entry, batch));
+                self.held += 1;
+            }
         }
     }
 
@@ -458,14 +472,15 @@ mod tests {
             let tag = Tag::from_bytes(bytes);
             let entry = Entry::new(column, SubjectClass::Minor, Day(20_000 + step % 300));
             let entry = (step % 3 != 0).then_some(entry);
-            later.push(tag, entry);
+            later.push([(tag, entry)]);
             growth += match entry {
                 Some(entry) => i64::from(!one.set(tag, entry)),
                 None => -i64::from(one.remove(&tag, column)),
             };
         }
-        assert_eq!(other.set_all(column, &mut later), growth);
-        assert_eq!(other.set_all(column, &mut later), 0, "once");
+        let by_batch = other.set_all(column, &mut later);
+        assert_eq!((by_batch.len(), by_batch.iter().sum()), (20_000, growth));
+        assert!(other.set_all(column, &mut later).is_empty(), "once");
         assert_eq!(
             (one.tags(), growth),
             (other.tags(), i64::try_from(one.tags()).unwrap())

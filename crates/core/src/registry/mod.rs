@@ -223,6 +223,17 @@ impl Register {
             tally: Tally::default(),
         };
         let mut count = 0u64;
+        // What each batch that is put off says of the count after it.
+        let mut counts: Vec<(u64, u64)> = Vec::new();
+        let agree = |growth: Vec<i64>, counts: &mut Vec<(u64, u64)>, count: &mut u64| {
+            for ((sequence, said), growth) in counts.drain(..).zip(growth) {
+                *count = count.wrapping_add_signed(growth);
+                if *count != said {
+                    return Err(damaged(sequence));
+                }
+            }
+            Ok(())
+        };
         store.batches(partner, number, &mut |stored| {
             let Ok(batch) = Batch::unpack(
                 stored.partner,
@@ -238,24 +249,17 @@ impl Register {
             }
             generation.last_sequence = batch.sequence;
             generation.tally = batch.after;
-            for change in batch.changes {
-                match change {
-                    Ok(made) => later.push(made.tag, Some(Entry::new(column, made.class, made.valid_until))),
-                    Err(tag) => later.push(tag, None),
-                }
-            }
+            later.push(batch.changes.into_iter().map(|change| match change {
+                Ok(made) => (made.tag, Some(Entry::new(column, made.class, made.valid_until))),
+                Err(tag) => (tag, None),
+            }));
+            counts.push((batch.sequence, batch.after.count));
             if later.is_much() {
-                count = count.wrapping_add_signed(self.index.set_all(column, later));
-                if batch.after.count != count {
-                    return Err(damaged(batch.sequence));
-                }
+                agree(self.index.set_all(column, later), &mut counts, &mut count)?;
             }
             Ok(())
         })?;
-        count = count.wrapping_add_signed(self.index.set_all(column, later));
-        if generation.tally.count != count {
-            return Err(damaged(generation.last_sequence));
-        }
+        agree(self.index.set_all(column, later), &mut counts, &mut count)?;
         Ok(generation)
     }
 
