@@ -19,6 +19,9 @@ use crate::tree::{Tree, guarded};
 const CACHE_BYTES: u64 = 32 * 1024 * 1024;
 /// How long sled may take to give its lock back.
 const CLOSING: Duration = Duration::from_secs(10);
+/// How long a database may be in use until it is said to be: what was closed a moment ago sled's threads, or a program
+/// that this process was starting just then, may still hold.
+const PATIENCE: Duration = Duration::from_secs(3);
 const PAUSE: Duration = Duration::from_millis(1);
 
 /// Why the database failed.
@@ -72,7 +75,15 @@ impl DurableDb {
         create(dir).map_err(DbError::Sync)?;
         found(dir)?;
         remove_unfinished(dir)?;
-        let opened = guarded(|| config(dir).open());
+        let begun = Instant::now();
+        let opened = loop {
+            match guarded(|| config(dir).open()) {
+                Some(Err(sled::Error::Io(error))) if is_lock(&error) && begun.elapsed() < PATIENCE => {
+                    std::thread::sleep(PAUSE);
+                }
+                opened => break opened,
+            }
+        };
         match opened {
             Some(Ok(db)) => {
                 let durable = Self {
@@ -197,22 +208,33 @@ fn found(dir: &Path) -> Result<(), DbError> {
 /// # Errors
 /// [`DbError::InUse`] if that takes too long.
 pub(crate) fn until_closed(dir: &Path) -> Result<(), DbError> {
-    wait_until_closed(&dir.join(PAGES)).map_err(|error| match error.kind() {
-        io::ErrorKind::TimedOut => DbError::InUse(dir.to_owned()),
-        _ => DbError::Sync(error),
-    })
+    wait_until_closed(&dir.join(PAGES)).map_err(|error| in_use(dir, error))
 }
 
 /// sled's own threads hold its lock a moment longer than the database is there.
 fn wait_until_closed(file: &Path) -> io::Result<()> {
-    let (file, begun) = (File::open(file)?, Instant::now());
+    let file = File::open(file)?;
+    lock(&file, CLOSING)?;
+    file.unlock()
+}
+
+/// Takes sled's lock, or ends with [`io::ErrorKind::TimedOut`].
+fn lock(file: &File, patience: Duration) -> io::Result<()> {
+    let begun = Instant::now();
     loop {
         match file.try_lock() {
-            Ok(()) => return file.unlock(),
-            Err(TryLockError::WouldBlock) if begun.elapsed() < CLOSING => std::thread::sleep(PAUSE),
+            Ok(()) => return Ok(()),
+            Err(TryLockError::WouldBlock) if begun.elapsed() < patience => std::thread::sleep(PAUSE),
             Err(TryLockError::WouldBlock) => return Err(io::ErrorKind::TimedOut.into()),
             Err(TryLockError::Error(error)) => return Err(error),
         }
+    }
+}
+
+fn in_use(dir: &Path, error: io::Error) -> DbError {
+    match error.kind() {
+        io::ErrorKind::TimedOut => DbError::InUse(dir.to_owned()),
+        _ => DbError::Sync(error),
     }
 }
 
@@ -247,13 +269,8 @@ fn remove_unfinished(dir: &Path) -> Result<(), DbError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         opened => opened.map_err(DbError::Sync)?,
     };
-    // sled's own lock: another process may be writing its snapshot at this moment. Given back at the end of this
-    // function, for sled to take.
-    match db.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => return Err(DbError::InUse(dir.to_owned())),
-        Err(TryLockError::Error(error)) => return Err(DbError::Sync(error)),
-    }
+    // sled's own lock: another process may be writing its snapshot at this moment.
+    lock(&db, PATIENCE).map_err(|error| in_use(dir, error))?;
     for entry in fs::read_dir(dir).map_err(DbError::Sync)? {
         let path = entry.map_err(DbError::Sync)?.path();
         let name = path
@@ -264,7 +281,8 @@ fn remove_unfinished(dir: &Path) -> Result<(), DbError> {
             fs::remove_file(&path).map_err(DbError::Sync)?;
         }
     }
-    Ok(())
+    // For sled to take. To close the file would not do: a program that another thread starts at this moment has it too.
+    db.unlock().map_err(DbError::Sync)
 }
 
 fn is_lock(error: &io::Error) -> bool {

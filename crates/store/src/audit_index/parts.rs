@@ -4,19 +4,12 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use hitmachine_audit::{Period, RetentionClass};
 
 use super::IndexError;
 use super::chunk::Bounds;
 use super::part::Part;
-use crate::durable::DbError;
-
-/// How often, and how far apart, a database is tried that sled has not let go of yet: its threads may hold a
-/// database for a moment after it was dropped.
-const TRIES: u32 = 100;
-const PAUSE: Duration = Duration::from_millis(20);
 
 /// What the entries of a class and month have in one database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -115,7 +108,7 @@ impl OpenParts {
             }
             self.open.remove(place);
         }
-        let part = Arc::new(self.open_part(id)?);
+        let part = Arc::new(Part::open(&id.path(&self.dir), id.to_string())?);
         if !self.checked.contains(&id) {
             part.trim(self.start)?;
             let last = part.bounds().next_back().transpose()?;
@@ -127,17 +120,6 @@ impl OpenParts {
         }
         self.open.push((id, Arc::clone(&part)));
         Ok(part)
-    }
-
-    fn open_part(&self, id: PartId) -> Result<Part, IndexError> {
-        let path = id.path(&self.dir);
-        for _ in 1..TRIES {
-            match Part::open(&path, id.to_string()) {
-                Err(IndexError::Engine(DbError::InUse(_))) => std::thread::sleep(PAUSE),
-                opened => return opened,
-            }
-        }
-        Part::open(&path, id.to_string())
     }
 
     /// Makes all that was written durable.
