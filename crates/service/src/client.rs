@@ -22,7 +22,7 @@ use tonic::transport::{Channel, Endpoint, Uri};
 
 pub(crate) use self::error::is_about_a_certificate;
 pub use self::error::{ConnectError, classify};
-use self::opened::Opened;
+use self::opened::{Opened, greeted};
 use crate::network::{Dial, Tcp};
 use crate::tls::certificate::validity;
 
@@ -176,7 +176,7 @@ impl Target {
             if group != Some(NamedGroup::X25519MLKEM768) {
                 return Err(ConnectError::KeyExchange);
             }
-            Opened::greeted(stream).await.map_err(io)
+            greeted(stream).await.map_err(io)
         };
         let opened = timeout(TLS_TIMEOUT, greeting).await.map_err(timed_out)??;
         Ok(TokioIo::new(opened))

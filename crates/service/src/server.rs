@@ -10,6 +10,7 @@
 mod connection;
 mod known;
 mod peers;
+mod write_through;
 
 use std::net::SocketAddr;
 use std::pin::pin;

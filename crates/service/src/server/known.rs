@@ -9,7 +9,7 @@ use std::time::Duration;
 use hyper::body::{Body as HttpBody, Bytes, Frame, SizeHint};
 use hyper::{Request, Response};
 use prometheus_client::metrics::counter::Counter;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, ReadBuf};
 use tokio::sync::Semaphore;
 use tokio::time::{Sleep, sleep};
 use tokio_rustls::server::TlsStream;
@@ -20,6 +20,7 @@ use tower::{Layer, Service};
 
 use super::connection::Connection;
 use super::peers::{Admitted, UnderWay};
+use super::write_through::write_through;
 use crate::network::Stream;
 
 /// Length of what every HTTP/2 client says first (RFC 9113 §3.4).
@@ -82,31 +83,7 @@ impl<S: Stream> AsyncRead for Known<S> {
     }
 }
 
-impl<S: Stream> AsyncWrite for Known<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
-}
+write_through!(Known);
 
 /// Lets through as many requests of a peer at the same time as it may have; the others hear at once that it is busy.
 ///
