@@ -46,6 +46,15 @@ impl Said {
         serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
+    /// What an answer about one person says of a partner.
+    pub fn status_of(&self, partner: &str) -> String {
+        assert_eq!(self.code, 0, "{self:?}");
+        let answer = self.json();
+        let rows = answer["persons"][0]["partners"].as_array().unwrap();
+        let row = rows.iter().find(|row| row["partner"] == partner);
+        row.unwrap()["status"].as_str().unwrap().to_owned()
+    }
+
     /// The stable code of the failure that it reports in JSON, after its exit code.
     pub fn failure(&self) -> (i32, String) {
         let json = self.json();

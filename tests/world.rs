@@ -3,9 +3,12 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
+use hitmachine_service::server::{ServerLimits, ServerMetrics, serve};
+use hitmachine_service::tls::{TlsIdentity, server_config};
 use hitmachine_testkit::deployment::{Deployment, Recipe};
-use hitmachine_testkit::population::{AgeClass, Population, Register};
+use hitmachine_testkit::population::{AgeClass, Person, Population, Register};
 use hitmachine_testkit::process::{BrokerProcess, NodeProcess, free_address};
+use tonic::service::Routes;
 
 use crate::logbook;
 use crate::program::{self, Said, assert_holds_none};
@@ -96,9 +99,35 @@ impl World {
         &persons.find(|person| person.class == class).unwrap().bsn
     }
 
+    /// The adults who are in a register, or those who are not.
+    pub fn adults(&self, register: Register, known: bool) -> Vec<&Person> {
+        let persons = self.population.persons().iter();
+        persons
+            .filter(|person| person.class == AgeClass::Adult)
+            .filter(|person| person.references.contains_key(&register) == known)
+            .collect()
+    }
+
     /// Persons in a register.
     pub fn members(&self, register: Register) -> usize {
         self.population.members(register).count()
+    }
+
+    /// Serves something else than a broker with the broker's certificate, until the test ends.
+    pub async fn serve_as_hub(&self, routes: Routes) -> SocketAddr {
+        let identity = TlsIdentity {
+            certificate: self.path("broker/broker.pem"),
+            key: self.path("broker/broker.key"),
+        };
+        let tls = server_config(&identity, &self.path("authority/ca.pem")).unwrap();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            let (limits, metrics) = (ServerLimits::default(), ServerMetrics::default());
+            let served = serve(listener, tls, routes, &limits, &metrics, std::future::pending());
+            served.await.unwrap();
+        });
+        address
     }
 
     /// A folder of the deployment.

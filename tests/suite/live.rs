@@ -15,7 +15,7 @@ use hitmachine_proto::v1::live_message::Message;
 use hitmachine_service::secret::{Purpose, SecretFile};
 use hitmachine_testkit::ground_truth::{GroundTruth, Status, ground_truth};
 use hitmachine_testkit::pki::{IssueOptions, test_oin};
-use hitmachine_testkit::population::{AgeClass, LIST_FILE, Register};
+use hitmachine_testkit::population::{LIST_FILE, Register};
 use hitmachine_testkit::process::{BrokerProcess, NodeProcess, node_command_with, terminate};
 use hitmachine_tests::logbook;
 use hitmachine_tests::program::{self, Said, assert_holds_none, metric, replace, replace_after, until, wait};
@@ -54,29 +54,15 @@ fn ready(world: &World) {
 
 /// Somebody whom the live partner knows, or not.
 fn adult(world: &World, known: bool) -> String {
-    let register = Register::OmReclassering;
-    let found =
-        world.population.persons().iter().find(|person| {
-            person.class == AgeClass::Adult && person.references.contains_key(&register) == known
-        });
-    found.unwrap().bsn.clone()
+    world.adults(Register::OmReclassering, known)[0].bsn.clone()
 }
 
 fn ask(world: &World, bsn: &str) -> Said {
     program::query(&world.deployment, COORDINATOR, world.address, bsn, &[])
 }
 
-/// What the answer about one person says of a partner.
-fn of(said: &Said, partner: &str) -> String {
-    assert_eq!(said.code, 0, "{said:?}");
-    let answer = said.json();
-    let rows = answer["persons"][0]["partners"].as_array().unwrap().clone();
-    let row = rows.iter().find(|row| row["partner"] == partner);
-    row.unwrap()["status"].as_str().unwrap().to_owned()
-}
-
 fn om(world: &World, bsn: &str) -> String {
-    of(&ask(world, bsn), OM)
+    ask(world, bsn).status_of(OM)
 }
 
 fn signal(id: u32, name: &str) {
@@ -231,7 +217,7 @@ fn a_node_that_goes_could_not_be_asked_and_comes_back() {
         node.kill().unwrap();
         asking.join().unwrap()
     });
-    assert_eq!(of(&asked, OM), "could_not_ask");
+    assert_eq!(asked.status_of(OM), "could_not_ask");
     assert_eq!(outcome("timed_out"), 0);
     assert_eq!(om(&world, &known), "could_not_ask", "and after that too");
     assert!(outcome("gone") + outcome("not_connected") >= 2);
@@ -279,7 +265,7 @@ fn a_black_hole_ends_at_the_deadline() {
     signal(node.id(), "-STOP");
     let said = ask(&world, &known);
     signal(node.id(), "-CONT");
-    assert_eq!(of(&said, OM), "could_not_ask");
+    assert_eq!(said.status_of(OM), "could_not_ask");
     until("it answers again", || om(&world, &known) == "known");
     let name = format!("hitmachine_live_questions_total{{partner=\"{OM}\",outcome=\"timed_out\"}}");
     assert!(metric(&broker, &name) >= 1);

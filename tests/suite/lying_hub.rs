@@ -15,8 +15,6 @@ use hitmachine_node::ask::{AskError, AskedPerson, Question};
 use hitmachine_proto::v1;
 use hitmachine_proto::v1::covenant_service_server::{CovenantService, CovenantServiceServer};
 use hitmachine_proto::v1::query_service_server::{QueryService, QueryServiceServer};
-use hitmachine_service::server::{ServerLimits, ServerMetrics, serve};
-use hitmachine_service::tls::{TlsIdentity, server_config};
 use hitmachine_testkit::population::AgeClass;
 use hitmachine_tests::wire::Wire;
 use hitmachine_tests::world::World;
@@ -82,33 +80,13 @@ impl Liar {
         };
         let routes = Routes::new(QueryServiceServer::new(liar.clone()))
             .add_service(CovenantServiceServer::new(liar.clone()));
-        let address = serve_as_hub(world, routes).await;
+        let address = world.serve_as_hub(routes).await;
         (liar, address)
     }
 
     fn will(&self, lie: impl Fn(&mut v1::AskResponse) + Send + Sync + 'static) {
         *self.lie.lock().unwrap() = Arc::new(lie);
     }
-}
-
-/// Serves with the real broker's certificate.
-async fn serve_as_hub(world: &World, routes: Routes) -> SocketAddr {
-    let dir = world.deployment.dir();
-    let broker = dir.join("broker");
-    let identity = TlsIdentity {
-        certificate: broker.join("broker.pem"),
-        key: broker.join("broker.key"),
-    };
-    let tls = server_config(&identity, &dir.join("authority").join("ca.pem")).unwrap();
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move {
-        let (limits, metrics) = (ServerLimits::default(), ServerMetrics::default());
-        serve(listener, tls, routes, &limits, &metrics, std::future::pending())
-            .await
-            .unwrap();
-    });
-    address
 }
 
 /// One thing changed in a response.

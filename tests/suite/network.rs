@@ -21,7 +21,7 @@ mod sync;
 use std::time::{Duration, Instant};
 
 use hitmachine_audit::EntryKind;
-use hitmachine_testkit::population::{AgeClass, Person, Register};
+use hitmachine_testkit::population::{Person, Register};
 use hitmachine_testkit::proxy::{Direction, Faults, Mischief, Proxy};
 use hitmachine_tests::logbook;
 use hitmachine_tests::program::{self, Said, metric, until};
@@ -39,26 +39,9 @@ fn proxy(world: &World, seed: u64) -> Proxy {
     Proxy::start(world.address, seed).unwrap()
 }
 
-/// Adults in a register.
-fn adults(world: &World, register: Register) -> Vec<&Person> {
-    let persons = world.population.persons().iter();
-    persons
-        .filter(|person| person.class == AgeClass::Adult && person.references.contains_key(&register))
-        .collect()
-}
-
 /// The coordinator asks through a proxy.
 fn ask(world: &World, proxy: &Proxy, person: &Person) -> Said {
     program::query(&world.deployment, COORDINATOR, proxy.address(), &person.bsn, &[])
-}
-
-/// What an answer says of a partner.
-fn of(said: &Said, partner: &str) -> String {
-    assert_eq!(said.code, 0, "{said:?}");
-    let answer = said.json();
-    let rows = answer["persons"][0]["partners"].as_array().unwrap();
-    let row = rows.iter().find(|row| row["partner"] == partner);
-    row.unwrap()["status"].as_str().unwrap().to_owned()
 }
 
 /// How many persons were looked up, as the log says.

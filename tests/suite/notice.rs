@@ -23,15 +23,6 @@ const TOLD: &str = "regieteams";
 /// Who asks.
 const ASKS: &str = "schuldhulpverlening";
 
-/// Adults that the regieteams know, or not.
-fn adults(world: &World, known: bool) -> Vec<&Person> {
-    let persons = world.population.persons().iter();
-    persons
-        .filter(|person| person.class == AgeClass::Adult)
-        .filter(|person| person.references.contains_key(&Register::Regieteams) == known)
-        .collect()
-}
-
 /// A partner asks about a person for a case; the log entry, from 0.
 fn ask(world: &World, partner: &str, person: &Person, case: &str) -> u64 {
     let more = ["--case", case];
@@ -67,7 +58,10 @@ fn who_was_found_hears_it_and_nobody_else() {
     let world = World::new(501);
     let broker = world.broker();
     world.sync_all();
-    let (known, unknown) = (adults(&world, true), adults(&world, false));
+    let (known, unknown) = (
+        world.adults(Register::Regieteams, true),
+        world.adults(Register::Regieteams, false),
+    );
     let serving = world.serve(TOLD);
 
     // A hit, a miss, one's own question, and a hit of the coordinator: of the first and the last there is a notice.
@@ -165,7 +159,7 @@ fn seen_muted_and_followed() {
     let world = World::new(502);
     let broker = world.broker();
     world.sync_all();
-    let known = adults(&world, true);
+    let known = world.adults(Register::Regieteams, true);
     let _serving = world.serve(TOLD);
     let first = ask(&world, ASKS, known[0], "ZK-1");
     until("a notice", || places(&world, TOLD) == [first]);
@@ -256,7 +250,7 @@ fn a_registration_that_has_gone_and_an_entry_that_was_erased() {
     let world = World::new(503);
     let broker = world.broker();
     world.sync_all();
-    let known = adults(&world, true);
+    let known = world.adults(Register::Regieteams, true);
 
     // Nobody fetches: the officer sees how many wait, and since when.
     let first = ask(&world, ASKS, known[0], "ZK-1");

@@ -6,8 +6,6 @@ use std::sync::{Arc, Mutex};
 use hitmachine_proto::v1;
 use hitmachine_proto::v1::covenant_service_server::{CovenantService, CovenantServiceServer};
 use hitmachine_proto::v1::query_service_server::{QueryService, QueryServiceServer};
-use hitmachine_service::server::{ServerLimits, ServerMetrics, serve};
-use hitmachine_service::tls::{TlsIdentity, server_config};
 use hitmachine_tests::wire::Wire;
 use hitmachine_tests::world::World;
 use tonic::service::Routes;
@@ -40,19 +38,7 @@ impl Hub {
         };
         let routes = Routes::new(QueryServiceServer::new(hub.clone()))
             .add_service(CovenantServiceServer::new(hub.clone()));
-        let dir = world.deployment.dir();
-        let identity = TlsIdentity {
-            certificate: dir.join("broker/broker.pem"),
-            key: dir.join("broker/broker.key"),
-        };
-        let tls = server_config(&identity, &dir.join("authority/ca.pem")).unwrap();
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        tokio::spawn(async move {
-            let (limits, metrics) = (ServerLimits::default(), ServerMetrics::default());
-            let served = serve(listener, tls, routes, &limits, &metrics, std::future::pending());
-            served.await.unwrap();
-        });
+        let address = world.serve_as_hub(routes).await;
         (hub, address)
     }
 

@@ -192,11 +192,9 @@ async fn a_witness_cosigns_one_history_and_reports_the_other() {
     ];
     let (bodies, expected): (Vec<_>, Vec<u32>) = script.into_iter().unzip();
     let (heard, mut hears) = mpsc::unbounded_channel();
-    let address = serve_as_hub(
-        &world,
-        Routes::new(WitnessServiceServer::new(Script { bodies, heard })),
-    )
-    .await;
+    let address = world
+        .serve_as_hub(Routes::new(WitnessServiceServer::new(Script { bodies, heard })))
+        .await;
     let node = Arc::new(node(&world.deployment, "leerplicht", address).await);
     let witnessing = {
         let node = Arc::clone(&node);

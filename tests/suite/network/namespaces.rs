@@ -158,17 +158,17 @@ fn a_bad_cable_and_a_pulled_one() {
     world.sync_all();
     let om = world.serve(OM);
     let told = world.serve(TOLD);
-    let known = adults(&world, Register::OmReclassering);
+    let known = world.adults(Register::OmReclassering, true);
     let about =
         |person: &Person| program::query(&world.deployment, COORDINATOR, world.address, &person.bsn, &[]);
     let ask = || about(known[0]);
-    until("it answers live", || of(&ask(), OM) == "known");
-    for person in adults(&world, Register::Regieteams).iter().take(10) {
+    until("it answers live", || ask().status_of(OM) == "known");
+    for person in world.adults(Register::Regieteams, true).iter().take(10) {
         let said = about(person);
-        assert_eq!(of(&said, TOLD), "known");
+        assert_eq!(said.status_of(TOLD), "known");
         let knows = person.references.contains_key(&Register::OmReclassering);
         let wrong = if knows { "not_known" } else { "known" };
-        assert_ne!(of(&said, OM), wrong);
+        assert_ne!(said.status_of(OM), wrong);
     }
 
     // Pulled: a question ends at its deadline, and afterwards all is as before.
@@ -189,7 +189,7 @@ fn a_bad_cable_and_a_pulled_one() {
     until("everything is back", || {
         let said = ask();
         said.code == 0 && {
-            let status = of(&said, OM);
+            let status = said.status_of(OM);
             assert_ne!(status, "not_known");
             status == "known"
         }

@@ -14,7 +14,7 @@ fn a_question_that_is_cut_is_answered_and_stands_in_the_log_once() {
     let broker = world.broker();
     world.sync_all();
     let proxy = proxy(&world, 901);
-    let known = adults(&world, Register::Regieteams);
+    let known = world.adults(Register::Regieteams, true);
     let mut asked = 0;
     let mut cut = 0;
     for direction in Direction::BOTH {
@@ -28,14 +28,14 @@ fn a_question_that_is_cut_is_answered_and_stands_in_the_log_once() {
             // Sizes change as the log grows; one that is not cut says what they are.
             let before = proxy.passed(direction);
             assert_eq!(
-                of(&ask(&world, &proxy, known[asked % known.len()]), TOLD),
+                ask(&world, &proxy, known[asked % known.len()]).status_of(TOLD),
                 "known"
             );
             asked += 1;
             let bytes = proxy.passed(direction) - before;
             proxy.plan(direction, bytes - WITHIN, how);
             let said = ask(&world, &proxy, known[asked % known.len()]);
-            assert_eq!(of(&said, TOLD), "known", "{direction:?} {how:?}");
+            assert_eq!(said.status_of(TOLD), "known", "{direction:?} {how:?}");
             asked += 1;
             cut += 1;
             assert_eq!(proxy.happened(), cut, "{direction:?} {how:?}: it was not cut");
@@ -57,9 +57,9 @@ fn a_question_without_an_answer_ends_at_its_deadline() {
     let broker = world.broker();
     world.sync_all();
     let proxy = proxy(&world, 902);
-    let known = adults(&world, Register::Regieteams);
+    let known = world.adults(Register::Regieteams, true);
     let before = proxy.passed(Direction::ToClient);
-    assert_eq!(of(&ask(&world, &proxy, known[0]), TOLD), "known");
+    assert_eq!(ask(&world, &proxy, known[0]).status_of(TOLD), "known");
     let bytes = proxy.passed(Direction::ToClient) - before;
 
     let unanswered = |what: &str| {
@@ -73,18 +73,18 @@ fn a_question_without_an_answer_ends_at_its_deadline() {
     proxy.set(Faults::partition());
     unanswered("nothing passes");
     proxy.heal();
-    assert_eq!(of(&ask(&world, &proxy, known[1]), TOLD), "known");
+    assert_eq!(ask(&world, &proxy, known[1]).status_of(TOLD), "known");
     for how in [Mischief::Forget, Mischief::ForgetOneWay] {
         proxy.plan(Direction::ToClient, bytes - WITHIN, how);
         let took = unanswered("the answer is lost");
         assert!(took >= TIMEOUT, "{how:?}: it was not waited for: {took:?}");
-        assert_eq!(of(&ask(&world, &proxy, known[1]), TOLD), "known");
+        assert_eq!(ask(&world, &proxy, known[1]).status_of(TOLD), "known");
     }
     for direction in Direction::BOTH {
         proxy.set(Faults::one_way(direction));
         unanswered("one way");
         proxy.heal();
-        assert_eq!(of(&ask(&world, &proxy, known[1]), TOLD), "known");
+        assert_eq!(ask(&world, &proxy, known[1]).status_of(TOLD), "known");
     }
     assert_eq!(broker.stop().unwrap(), Some(0));
 }

@@ -38,11 +38,11 @@ fn a_connection_that_was_forgotten_is_noticed_by_both_sides_and_opened_again() {
     let broker = world.broker();
     world.sync_all();
     let (of_om, of_told, of_asker) = (proxy(&world, 911), proxy(&world, 912), proxy(&world, 913));
-    let known = adults(&world, Register::OmReclassering);
-    let told = adults(&world, Register::Regieteams);
+    let known = world.adults(Register::OmReclassering, true);
+    let told = world.adults(Register::Regieteams, true);
     let om = world.serve_through(OM, of_om.address());
     let regieteams = world.serve_through(TOLD, of_told.address());
-    let live = || of(&ask(&world, &of_asker, known[0]), OM);
+    let live = || ask(&world, &of_asker, known[0]).status_of(OM);
     until("it answers live", || live() == "known");
     let first = entry(&ask(&world, &of_asker, told[0]));
     until("the first notice", || places(&world).contains(&first));
@@ -88,7 +88,7 @@ fn a_notice_comes_once_although_its_acknowledgement_is_lost() {
     let broker = world.broker();
     world.sync_all();
     let (of_told, of_asker) = (proxy(&world, 914), proxy(&world, 915));
-    let told = adults(&world, Register::Regieteams);
+    let told = world.adults(Register::Regieteams, true);
     let serving = world.serve_through(TOLD, of_told.address());
     let mut asked = vec![entry(&ask(&world, &of_asker, told[0]))];
     until("it follows", || places(&world) == asked);

@@ -65,8 +65,8 @@ fn a_sync_that_is_cut_goes_on_and_both_sides_agree() {
         (0, &members.into()),
         "{said:?}"
     );
-    for person in adults(&world, Register::Regieteams).into_iter().take(3) {
-        assert_eq!(of(&ask(&world, &proxy, person), TOLD), "known");
+    for person in world.adults(Register::Regieteams, true).into_iter().take(3) {
+        assert_eq!(ask(&world, &proxy, person).status_of(TOLD), "known");
     }
     assert_eq!(broker.stop().unwrap(), Some(0));
 }

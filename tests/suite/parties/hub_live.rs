@@ -1,7 +1,7 @@
 //! A hub that lies on the way to a live partner: whole programs on both sides, and the liar between broker and node.
 
 use hitmachine_proto::v1;
-use hitmachine_testkit::population::{AgeClass, Register};
+use hitmachine_testkit::population::Register;
 use hitmachine_testkit::process::NodeProcess;
 use hitmachine_tests::program::{node, query, until};
 use hitmachine_tests::world::World;
@@ -16,22 +16,12 @@ const COORDINATOR: &str = "veiligheidshuis";
 type Lie = fn(&v1::LiveQuestion, &[v1::LiveQuestion]) -> Vec<v1::LiveQuestion>;
 
 fn adult(world: &World, known: bool) -> String {
-    let register = Register::OmReclassering;
-    let found =
-        world.population.persons().iter().find(|person| {
-            person.class == AgeClass::Adult && person.references.contains_key(&register) == known
-        });
-    found.unwrap().bsn.clone()
+    world.adults(Register::OmReclassering, known)[0].bsn.clone()
 }
 
 /// What the asker sees of the live partner.
 fn status(world: &World, bsn: &str) -> String {
-    let said = query(&world.deployment, COORDINATOR, world.address, bsn, &[]);
-    assert_eq!(said.code, 0, "{said:?}");
-    let answer = said.json();
-    let rows = answer["persons"][0]["partners"].as_array().unwrap().clone();
-    let row = rows.iter().find(|row| row["partner"] == LIVE).unwrap();
-    row["status"].as_str().unwrap().to_owned()
+    query(&world.deployment, COORDINATOR, world.address, bsn, &[]).status_of(LIVE)
 }
 
 /// The partner's own journal, newest first: code, or status of the one person.

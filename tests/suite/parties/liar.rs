@@ -13,8 +13,6 @@ use hitmachine_proto::v1::notice_service_server::{NoticeService, NoticeServiceSe
 use hitmachine_proto::v1::registry_service_server::{RegistryService, RegistryServiceServer};
 use hitmachine_proto::v1::sync_request::Step;
 use hitmachine_proto::v1::sync_response::Step as Reply;
-use hitmachine_service::server::{ServerLimits, ServerMetrics, serve};
-use hitmachine_service::tls::{TlsIdentity, server_config};
 use hitmachine_tests::wire::Wire;
 use hitmachine_tests::world::World;
 use tokio::sync::mpsc;
@@ -68,19 +66,7 @@ impl Liar {
             .add_service(LiveServiceServer::new(liar.clone()))
             .add_service(NoticeServiceServer::new(liar.clone()))
             .add_service(RegistryServiceServer::new(liar.clone()));
-        let dir = world.deployment.dir();
-        let identity = TlsIdentity {
-            certificate: dir.join("broker/broker.pem"),
-            key: dir.join("broker/broker.key"),
-        };
-        let tls = server_config(&identity, &dir.join("authority/ca.pem")).unwrap();
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        tokio::spawn(async move {
-            let (limits, metrics) = (ServerLimits::default(), ServerMetrics::default());
-            let served = serve(listener, tls, routes, &limits, &metrics, std::future::pending());
-            served.await.unwrap();
-        });
+        let address = world.serve_as_hub(routes).await;
         (liar, address)
     }
 

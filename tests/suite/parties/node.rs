@@ -33,11 +33,7 @@ fn status(world: &World, bsn: &str) -> String {
         bsn,
         &["--class", "minor"],
     );
-    assert_eq!(said.code, 0, "{said:?}");
-    let answer = said.json();
-    let rows = answer["persons"][0]["partners"].as_array().unwrap().clone();
-    let row = rows.iter().find(|row| row["partner"] == LIAR).unwrap();
-    row["status"].as_str().unwrap().to_owned()
+    said.status_of(LIAR)
 }
 
 async fn begin(wire: &Wire, shared: &Shared, full: bool) -> (Sync, v1::SyncBegun) {

@@ -23,15 +23,6 @@ fn answer(id: u64, statuses: &[u8]) -> v1::LiveAnswer {
     }
 }
 
-/// What an answer says of the live partner.
-fn status(said: &Said) -> String {
-    assert_eq!(said.code, 0, "{said:?}");
-    let answer = said.json();
-    let rows = answer["persons"][0]["partners"].as_array().unwrap().clone();
-    let row = rows.iter().find(|row| row["partner"] == LIVE).unwrap();
-    row["status"].as_str().unwrap().to_owned()
-}
-
 /// Answers to other questions, too many or too few persons, words that there are not, twice: what is not an answer to the
 /// question counts as none, and the first that is one counts.
 #[tokio::test(flavor = "multi_thread")]
@@ -110,7 +101,7 @@ async fn what_is_no_answer_to_the_question_could_not_be_asked() {
         let bsn = world.bsn(AgeClass::Adult).to_owned();
         let (deployment, address) = (world.deployment.clone(), world.address);
         let asking = tokio::task::spawn_blocking(move || query(&deployment, COORDINATOR, address, &bsn, &[]));
-        assert_eq!(status(&asking.await.unwrap()), expected, "{what}");
+        assert_eq!(asking.await.unwrap().status_of(LIVE), expected, "{what}");
     }
     // Answers to nothing, without end, end nothing and are kept nowhere.
     for id in 0..5_000 {
@@ -121,7 +112,7 @@ async fn what_is_no_answer_to_the_question_could_not_be_asked() {
     let (deployment, address) = (world.deployment.clone(), world.address);
     let bsn = world.bsn(AgeClass::Adult).to_owned();
     let asking = tokio::task::spawn_blocking(move || query(&deployment, COORDINATOR, address, &bsn, &[]));
-    assert_eq!(status(&asking.await.unwrap()), "not_known");
+    assert_eq!(asking.await.unwrap().status_of(LIVE), "not_known");
     drop((plans, says_more));
     let entries = world.stop(broker, &[world.bsn(AgeClass::Adult).as_bytes()]);
     assert_eq!(entries.len(), 10, "each question has its entry");
