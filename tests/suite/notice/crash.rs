@@ -29,7 +29,10 @@ fn every_hit_in_the_log_is_heard_once_whatever_is_killed() {
     let world = World::new(510);
     let mut broker: Option<BrokerProcess> = Some(world.broker());
     world.sync_all();
-    let (known, unknown) = (adults(&world, true), adults(&world, false));
+    let (known, unknown) = (
+        world.adults(Register::Regieteams, true),
+        world.adults(Register::Regieteams, false),
+    );
     let mut node: Option<NodeProcess> = Some(world.serve(TOLD));
     let mut rng = Rng::new(20_261_122);
     let (mut answered, mut hub_kills, mut node_kills) = (0, 0, 0);

@@ -42,7 +42,7 @@ fn hooks_hear_a_number_and_nothing_else() {
     let world = World::new(520);
     let broker = world.broker();
     world.sync_all();
-    let known = adults(&world, true);
+    let known = world.adults(Register::Regieteams, true);
     let (address, heard) = system(vec!["503 Busy", "204 No Content"]);
     let dir = tempfile::tempdir().unwrap();
     let (token, calls) = (dir.path().join("token"), dir.path().join("calls"));

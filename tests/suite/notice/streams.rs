@@ -22,7 +22,7 @@ async fn what_is_not_acknowledged_comes_again_and_odd_acknowledgements_change_no
     let world = World::new(530);
     let broker = world.broker();
     world.sync_all();
-    let known = adults(&world, true);
+    let known = world.adults(Register::Regieteams, true);
     let shared = Shared::of(&world.deployment);
     let told = Wire::of(&world.deployment, TOLD, world.address).await;
     let asks = Wire::of(&world.deployment, ASKS, world.address).await;

@@ -5,7 +5,7 @@ use hitmachine_proto::v1;
 use hitmachine_proto::v1::hub_live_message::Message as Asked;
 use hitmachine_proto::v1::live_message::Message;
 use hitmachine_testkit::population::AgeClass;
-use hitmachine_tests::program::{Said, metric, query, replace_after, until};
+use hitmachine_tests::program::{metric, query, replace_after, until};
 use hitmachine_tests::wire::Wire;
 use hitmachine_tests::world::World;
 use tokio::sync::mpsc;
