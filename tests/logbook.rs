@@ -67,8 +67,9 @@ fn secret(deployment: &Deployment, name: &str, purpose: Purpose) -> [u8; 32] {
         .1
 }
 
-/// Opens a copy of a stopped broker's log: opening repairs its end, which is the broker's to do.
-pub fn open(deployment: &Deployment) -> (Log, Recovery, [tempfile::TempDir; 2]) {
+/// Opens a copy of a stopped broker's log: opening repairs its end, which is the broker's to do. The copy comes first, so
+/// that who names all three closes the log before its folders go: a log in use makes what is missing again.
+pub fn open(deployment: &Deployment) -> ([tempfile::TempDir; 2], Recovery, Log) {
     let broker = deployment.dir().join("broker");
     let audit = copy(&broker.join("data").join("audit"));
     let keys = copy(&broker.join("audit-keys"));
@@ -77,12 +78,12 @@ pub fn open(deployment: &Deployment) -> (Log, Recovery, [tempfile::TempDir; 2]) 
     let mut config = LogConfig::new(dir, keys_dir, signer(deployment), wrapping);
     config.segment_size = 16 << 20;
     let (log, recovery) = Log::open(config, Arc::new(RealDisk)).unwrap();
-    (log, recovery, [audit, keys])
+    ([audit, keys], recovery, log)
 }
 
 /// Every question in the log of a stopped broker, in order.
 pub fn read(deployment: &Deployment) -> Vec<Entry> {
-    let (log, _, _copies) = open(deployment);
+    let (_copies, _, log) = open(deployment);
     let entries = log.entries().map(Result::unwrap);
     entries
         .filter_map(|entry| match entry.content {
@@ -99,7 +100,7 @@ pub fn read(deployment: &Deployment) -> Vec<Entry> {
 
 /// Every control entry of these types in the log of a stopped broker, in order.
 pub fn controls(deployment: &Deployment, types: &[&str]) -> Vec<serde_json::Value> {
-    let (log, _, _copies) = open(deployment);
+    let (_copies, _, log) = open(deployment);
     let entries = log.entries().map(Result::unwrap);
     entries
         .filter_map(|entry| match entry.content {

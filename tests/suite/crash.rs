@@ -185,7 +185,7 @@ async fn ask_until(
 
 /// Opens the stopped broker's log and compares every answer that was ever released.
 fn check_log(deployment: &Deployment, released: &Released) {
-    let (log, recovery, _copies) = logbook::open(deployment);
+    let (_copies, recovery, log) = logbook::open(deployment);
     let released = released.lock().unwrap();
     let largest = released.keys().next_back().copied().unwrap_or(0);
     assert!(

@@ -224,7 +224,7 @@ fn persons(deployment: &Deployment) -> Vec<(String, String)> {
 
 /// How many frames, which is batches, the log of the stopped broker has; it must have so many entries.
 fn frames(deployment: &Deployment, entries: u64) -> usize {
-    let (_log, recovery, _copies) = logbook::open(deployment);
+    let (_copies, recovery, _log) = logbook::open(deployment);
     assert_eq!((recovery.head.size, recovery.torn), (entries, None));
     recovery.frames
 }

@@ -176,7 +176,7 @@ fn a_person_learns_what_was_asked_until_it_is_erased() {
 
     // Every action is an entry that holds what was asked.
     assert_eq!(broker.stop().unwrap(), Some(0));
-    let (log, _, _copies) = logbook::open(deployment);
+    let (_copies, _, log) = logbook::open(deployment);
     let kinds = log.entries().filter_map(|entry| match entry.unwrap().content {
         hitmachine_audit::StoredContent::Open(opening) => {
             let fields = opening.into_fields();

@@ -144,7 +144,7 @@ fn the_figures_are_those_of_the_registers() {
         assert!(row["hit"].is_null() || row["hit"] == 0, "fewer than 1,000: {row}");
     }
     assert_eq!(broker.stop().unwrap(), Some(0));
-    let (log, _, _copies) = logbook::open(&world.deployment);
+    let (_copies, _, log) = logbook::open(&world.deployment);
     let actions = log.entries().filter(|entry| {
         let hitmachine_audit::StoredContent::Open(opening) = &entry.as_ref().unwrap().content else {
             return false;

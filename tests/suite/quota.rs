@@ -183,7 +183,7 @@ async fn who_tries_numbers_is_stopped_and_the_officer_decides() {
         b"wordt nagegaan",
     ]);
     assert_holds_none(&printed, &secrets);
-    let (log, _, _copies) = logbook::open(&world.deployment);
+    let (_copies, _, log) = logbook::open(&world.deployment);
     let mut kinds = Vec::new();
     for entry in log.entries() {
         if let StoredContent::Control(content) = entry.unwrap().content {

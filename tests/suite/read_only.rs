@@ -45,7 +45,7 @@ fn rows(said: &run::Said) -> BTreeMap<String, String> {
 
 /// Every released answer lies in the log of the stopped broker.
 fn all_there(world: &World, released: &BTreeMap<u64, Hash>) {
-    let (log, _, _copies) = logbook::open(&world.deployment);
+    let (_copies, _, log) = logbook::open(&world.deployment);
     let leaves: BTreeMap<u64, Hash> = log
         .entries()
         .map(|entry| entry.unwrap())

@@ -195,7 +195,7 @@ async fn check(world: &World, coordinator: &Node, seen: &mut Seen, what: &str) {
     note_published(world, seen);
 
     // I1, I2: every answer released is at its place.
-    let (log, recovery, _copies) = logbook::open(&world.deployment);
+    let (_copies, recovery, log) = logbook::open(&world.deployment);
     let largest = *seen.released.keys().next_back().unwrap();
     assert!(recovery.head.size > largest, "{what}");
     let leaves: BTreeMap<u64, Hash> = log

@@ -42,7 +42,7 @@ pub(super) struct Image(pub(super) Vec<Entry>);
 impl Image {
     /// Of a broker that is down. Each entry is there, in its place, and fits its leaf.
     pub(super) fn read(deployment: &Deployment) -> Self {
-        let (log, recovery, _copies) = logbook::open(deployment);
+        let (_copies, recovery, log) = logbook::open(deployment);
         let entries = log.entries().enumerate().map(|(place, entry)| {
             let entry = entry.unwrap();
             assert_eq!(entry.index, place as u64);

@@ -289,7 +289,7 @@ impl Story {
 
     /// Every answer that had left is in the log, at its place.
     fn check_log(&self, world: &World, at: u64, what: &str) {
-        let (log, _, _copies) = logbook::open(&world.deployment);
+        let (_copies, _, log) = logbook::open(&world.deployment);
         let leaves: BTreeMap<u64, Hash> = log
             .entries()
             .map(|entry| entry.unwrap_or_else(|error| panic!("{what}: {}", chain(&error))))

@@ -69,7 +69,7 @@ impl Damaged {
             asker.keep(&world.path(ASKER));
             state.keep(&world.path(STATE));
         }
-        let (_log, recovery, _copies) = logbook::open(&world.deployment);
+        let (_copies, recovery, _log) = logbook::open(&world.deployment);
         let entries = recovery.head.size;
         Self {
             world,
@@ -123,7 +123,7 @@ impl Damaged {
                 broker.kill().unwrap();
                 if said.code == 0 {
                     // A period key that is gone takes content along, which is what `audit completeness` is for; never a leaf.
-                    let (_log, recovery, _copies) = logbook::open(&self.world.deployment);
+                    let (_copies, recovery, _log) = logbook::open(&self.world.deployment);
                     assert!(
                         recovery.head.size > self.entries,
                         "{what_where}: entries are lost"
