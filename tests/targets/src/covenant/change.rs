@@ -140,6 +140,7 @@ fn facts(covenant: &Covenant) -> String {
         .map(|quota| format!("{quota:?}"))
         .collect();
     quotas.sort();
+    quotas.dedup();
     let administrators = covenant.administrators().map(|held| {
         let mut keys: Vec<String> = held.keys().iter().map(ToString::to_string).collect();
         keys.sort();
