@@ -21,7 +21,7 @@ const CACHE_BYTES: u64 = 32 * 1024 * 1024;
 const CLOSING: Duration = Duration::from_secs(10);
 /// How long a database may be in use until it is said to be: what was closed a moment ago sled's threads, or a program
 /// that this process was starting just then, may still hold.
-const PATIENCE: Duration = Duration::from_secs(1);
+const PATIENCE: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_millis(1);
 
 /// Why the database failed.

@@ -488,3 +488,13 @@ fn a_cell_beyond_the_last_column_is_damage() {
     let error = try_bytes("", &with_header(&beyond).bytes()).unwrap_err();
     assert_eq!(error.code(), "spreadsheet_damaged");
 }
+
+/// 2^32 + 2, which the library would count as 2 if it did not look: see `profile.release.package.calamine`.
+#[test]
+fn a_row_or_column_is_never_taken_for_another() {
+    for place in ["A4294967298", "MWLQKWX2"] {
+        let wrapped = format!("<row r=\"2\"><c r=\"{place}\"><v>{A}</v></c></row>");
+        let error = try_bytes("", &with_header(&wrapped).bytes()).unwrap_err();
+        assert_eq!(error.code(), "spreadsheet_damaged", "{place}");
+    }
+}
